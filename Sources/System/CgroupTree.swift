@@ -1,0 +1,154 @@
+import CLinux
+
+/// The cgroup v2 tree of the host, wherever it is mounted.
+///
+/// Paths start with a slash and are relative to the mount point; `/` is its root. Needs CAP_DAC_READ_SEARCH for `path(of:)`.
+package struct CgroupTree {
+    private final class Directory {
+        let descriptor: FileDescriptor
+        init(_ descriptor: consuming FileDescriptor) { self.descriptor = descriptor }
+    }
+
+    /// Where the tree is mounted.
+    package let mountPoint: String
+    /// The path within the hierarchy that is mounted there: `/`, unless a container shows a part of it.
+    let root: String
+    private let directory: Directory
+
+    /// Finds the tree in /proc/self/mountinfo, on hybrid hosts too; ENOENT when cgroup v2 is not mounted.
+    package init() throws(Errno) {
+        let text = try SmallFile.read("/proc/self/mountinfo", limit: 1 << 20)
+        let mounts = Mount.all(in: text, type: "cgroup2")
+        guard let mount = mounts.first(where: { $0.root == "/" }) ?? mounts.first else { throw Errno.notFound }
+        try self.init(mountPoint: mount.point, root: mount.root)
+    }
+
+    /// The tree mounted at this point; EINVAL when something else is mounted there.
+    package init(mountPoint: String, root: String = "/") throws(Errno) {
+        let descriptor = try FileDescriptor.open(mountPoint, [.read, .directory])
+        guard try Errno.check(clx_is_cgroup2(descriptor.rawValue)) == 1 else { throw Errno.invalidArgument }
+        self.mountPoint = mountPoint
+        self.root = root
+        directory = Directory(descriptor)
+    }
+
+    /// The path of a cgroup by its 64-bit id; nil when it is gone.
+    package func path(of id: UInt64) -> String? {
+        let opened = clx_cgroup_open(directory.descriptor.rawValue, id)
+        guard opened >= 0 else { return nil }
+        let descriptor = FileDescriptor(opened)
+        let link = "/proc/self/fd/\(descriptor.rawValue)"
+        guard let target = unsafe String(bytes: 4096, { unsafe clx_readlink(AT_FDCWD, link, $0, $1) }),
+            target.hasPrefix(mountPoint)
+        else { return nil }
+        let path = String(target.dropFirst(mountPoint.count))
+        if path.isEmpty { return "/" }
+        // Removed after it was opened; or a cgroup whose name really ends so, which still has its id.
+        if path.hasSuffix(" (deleted)"), self.id(of: path) != id { return nil }
+        return path
+    }
+
+    /// The id of a cgroup by its path, with or without the leading slash; nil when there is none.
+    package func id(of path: String) -> UInt64? {
+        var id: UInt64 = 0
+        let result = unsafe clx_cgroup_id(directory.descriptor.rawValue, relative(path), &id)
+        return result < 0 ? nil : id
+    }
+
+    /// The processes of a cgroup, not those of its descendants; empty when it is gone.
+    ///
+    /// For a threaded cgroup, the threads.
+    package func processes(of path: String) -> [Int32] { processes(of: path, limit: 1 << 20).processes }
+
+    /// The processes of a cgroup, at most `limit`, and whether those are all.
+    package func processes(of path: String, limit: Int) -> (processes: [Int32], areAll: Bool) {
+        let relative = relative(path)
+        // A threaded cgroup answers EOPNOTSUPP for its processes: they belong to its domain, only threads are here.
+        for file in ["cgroup.procs", "cgroup.threads"] {
+            let name = relative.isEmpty ? file : "\(relative)/\(file)"
+            guard let opened = try? FileDescriptor.open(name, .read, in: directory.descriptor.rawValue) else {
+                continue
+            }
+            var count = 0
+            let capacity = Swift.max(1, limit)
+            var failed = false
+            let numbers = unsafe [Int32](unsafeUninitializedCapacity: Swift.min(capacity, 4096)) { buffer, filled in
+                guard let start = buffer.baseAddress else { return }
+                count = unsafe Int(clx_numbers(opened.rawValue, start, Int32(buffer.count)))
+                failed = count < 0
+                filled = Swift.min(Swift.max(0, count), buffer.count)
+            }
+            if failed { continue }
+            guard count > numbers.count, numbers.count < capacity else { return (numbers, count <= numbers.count) }
+            return rest(after: numbers, of: name, capacity: capacity)
+        }
+        return ([], true)
+    }
+
+    /// Reads again with room for all: only for cgroups of more than 4,096 processes.
+    private func rest(after first: [Int32], of name: String, capacity: Int) -> (processes: [Int32], areAll: Bool) {
+        guard let opened = try? FileDescriptor.open(name, .read, in: directory.descriptor.rawValue) else {
+            return (first, false)
+        }
+        var count = 0
+        let numbers = unsafe [Int32](unsafeUninitializedCapacity: capacity) { buffer, filled in
+            guard let start = buffer.baseAddress else { return }
+            count = unsafe Int(clx_numbers(opened.rawValue, start, Int32(capacity)))
+            filled = Swift.min(Swift.max(0, count), capacity)
+        }
+        return count < 0 ? (first, false) : (numbers, count <= capacity)
+    }
+
+    /// The cgroup of a process, by /proc/PID/cgroup; nil when the process is gone.
+    ///
+    /// A process outside of the mounted part of the tree gives its path within the hierarchy.
+    package func path(ofProcess pid: Int32) -> String? {
+        guard let text = try? SmallFile.read("/proc/\(pid)/cgroup", limit: 16384) else { return nil }
+        return path(inProcFile: text)
+    }
+
+    /// The path in the text of a /proc/PID/cgroup file: its `0::` line.
+    func path(inProcFile text: String) -> String? {
+        guard let line = text.split(separator: "\n").first(where: { $0.hasPrefix("0::") }) else { return nil }
+        let path = String(line.dropFirst(3))
+        guard root != "/", path == root || path.hasPrefix(root + "/") else { return path }
+        return path == root ? "/" : String(path.dropFirst(root.count))
+    }
+
+    private func relative(_ path: String) -> String { String(path.drop { $0 == "/" }) }
+}
+
+/// A line of /proc/PID/mountinfo.
+struct Mount {
+    /// The part of the file system that is mounted.
+    let root: String
+    /// Where it is mounted.
+    let point: String
+
+    /// The mounts of one file system type, in their order (proc_pid_mountinfo(5)).
+    static func all(in text: String, type: String) -> [Mount] {
+        text.split(separator: "\n").compactMap { line in
+            let fields = line.split(separator: " ")
+            guard let dash = fields.firstIndex(of: "-"), dash + 1 < fields.count, fields[dash + 1] == type, dash >= 6
+            else { return nil }
+            return Mount(root: unescaped(fields[3]), point: unescaped(fields[4]))
+        }
+    }
+
+    /// A blank, a tab, a line feed and a backslash are written as \NNN, in octal.
+    private static func unescaped(_ text: Substring) -> String {
+        var bytes: [UInt8] = []
+        var rest = Array(text.utf8)[...]
+        while let byte = rest.popFirst() {
+            if byte == UInt8(ascii: "\\"), rest.count >= 3,
+                let value = UInt8(String(decoding: rest.prefix(3), as: UTF8.self), radix: 8)
+            {
+                bytes.append(value)
+                rest = rest.dropFirst(3)
+            } else {
+                bytes.append(byte)
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}

@@ -1,0 +1,11 @@
+import CLinux
+package import Model
+
+/// The two clocks of the host.
+package enum Clock {
+    /// The time since boot, suspends included (`CLOCK_BOOTTIME`): for deadlines and spans.
+    package static func now() -> Instant { Instant(nanoseconds: clx_boottime_nanoseconds()) }
+
+    /// The date, which may jump: for the record only.
+    package static func wall() -> WallTime { WallTime(microseconds: clx_wall_microseconds()) }
+}

@@ -1,0 +1,62 @@
+import Model
+
+/// How much of the loop's time the searches for a socket's holder may take.
+///
+/// The number of a workload's processes and descriptors is the workload's own choice: without a budget a program that opens
+/// many could keep every other workload's verdict waiting. Each cgroup earns a share of the time that passes, and all of them
+/// together earn another; a search ends when either is used up, and the record then names no process.
+struct SearchBudget {
+    /// A bucket that fills as time passes.
+    struct Bucket {
+        let capacity: Int64
+        /// The part of the time that is earned is one of this many.
+        let divisor: Int64
+        private(set) var credit: Int64
+        private var last: Instant
+
+        init(capacity: Instant.Span, divisor: Int64, at now: Instant) {
+            self.capacity = capacity.nanoseconds
+            self.divisor = divisor
+            credit = capacity.nanoseconds
+            last = now
+        }
+
+        mutating func earn(until now: Instant) {
+            credit = min(capacity, credit + max(0, (now - last).nanoseconds) / divisor)
+            last = now
+        }
+
+        mutating func spend(_ span: Int64) { credit -= span }
+    }
+
+    private var all: Bucket
+    private var cgroups: [String: Bucket] = [:]
+    private let isUnlimited: Bool
+
+    /// How many cgroups are told apart; beyond that all start anew.
+    private static let cgroupLimit = 1024
+
+    init(at now: Instant, isUnlimited: Bool = false) {
+        self.isUnlimited = isUnlimited
+        all = Bucket(capacity: .milliseconds(40), divisor: 2, at: now)
+    }
+
+    /// When a search for a socket of this cgroup that starts now must have ended; nil when it may not start.
+    mutating func deadline(for cgroup: String, at now: Instant) -> Instant? {
+        if isUnlimited { return now + .seconds(3600) }
+        all.earn(until: now)
+        if cgroups.count >= Self.cgroupLimit { cgroups.removeAll() }
+        var bucket = cgroups[cgroup] ?? Bucket(capacity: .milliseconds(20), divisor: 10, at: now)
+        bucket.earn(until: now)
+        cgroups[cgroup] = bucket
+        let credit = min(all.credit, bucket.credit)
+        // Less than this finds nothing: it is saved up instead.
+        return credit < 100_000 ? nil : now + Instant.Span(nanoseconds: credit)
+    }
+
+    /// Takes what a search has cost.
+    mutating func spend(_ cost: Instant.Span, for cgroup: String) {
+        all.spend(cost.nanoseconds)
+        cgroups[cgroup]?.spend(cost.nanoseconds)
+    }
+}

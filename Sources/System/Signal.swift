@@ -1,0 +1,25 @@
+import CLinux
+
+/// The numbers of the signals the daemon knows, and what can be done about them.
+package enum Signal {
+    package static let hangUp = SIGHUP
+    package static let interrupt = SIGINT
+    package static let terminate = SIGTERM
+    package static let user1 = SIGUSR1
+    package static let user2 = SIGUSR2
+    package static let child = SIGCHLD
+    package static let pipe = SIGPIPE
+
+    /// Makes the process deaf to a signal.
+    package static func ignore(_ signal: Int32) throws(Errno) {
+        try Errno.check(clx_signal_ignore(signal))
+    }
+}
+
+/// The name of the calling thread, as `top -H` shows it.
+package enum ThreadName {
+    /// Sets it; cut after 15 bytes.
+    package static func set(_ name: String) {
+        _ = unsafe clx_thread_name(name)
+    }
+}
