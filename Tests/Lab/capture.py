@@ -1,0 +1,111 @@
+"""Reads what really arrives at the world's end of the uplink: the proof that nothing left."""
+
+from __future__ import annotations
+
+import dataclasses
+import select
+import socket
+import struct
+import threading
+import time
+
+PACKET_OUTGOING = 4
+ETH_P_ALL = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """One packet as it came in."""
+
+    at: float
+    ethertype: int
+    protocol: int
+    source: str
+    destination: str
+    source_port: int
+    destination_port: int
+    flags: str
+    payload: bytes
+
+
+def parse(frame: bytes) -> Seen:
+    ethertype = struct.unpack("!H", frame[12:14])[0]
+    at = time.monotonic()
+    if ethertype == 0x0800:
+        length = (frame[14] & 15) * 4
+        protocol, rest = frame[23], frame[14 + length : 14 + struct.unpack("!H", frame[16:18])[0]]
+        source, destination = (socket.inet_ntoa(frame[at_ : at_ + 4]) for at_ in (26, 30))
+    elif ethertype == 0x86DD:
+        protocol, rest = frame[20], frame[54 : 54 + struct.unpack("!H", frame[18:20])[0]]
+        source, destination = (socket.inet_ntop(socket.AF_INET6, frame[at_ : at_ + 16]) for at_ in (22, 38))
+        if protocol == 0 and len(rest) >= 8:  # hop-by-hop options, as in MLD
+            protocol, rest = rest[0], rest[8 * (rest[1] + 1) :]
+    else:
+        return Seen(at, ethertype, 0, "", "", 0, 0, "", frame[14:])
+    flags, payload, ports = "", rest, (0, 0)
+    if protocol in (6, 17) and len(rest) >= 8:
+        ports = struct.unpack("!HH", rest[:4])
+        payload = rest[8:]
+        if protocol == 6 and len(rest) >= 20:
+            flags = "".join(letter for bit, letter in enumerate("FSRPA") if rest[13] >> bit & 1)
+            payload = rest[(rest[12] >> 4) * 4 :]
+    return Seen(at, ethertype, protocol, source, destination, ports[0], ports[1], flags, payload)
+
+
+class Capture:
+    """A packet socket on an interface of a namespace; collects what comes in, not what goes out."""
+
+    def __init__(self, namespace, interface: str):
+        self.socket = namespace.inside(lambda: self._open(interface))
+        self.seen: list[Seen] = []
+        self._stop, self._wake = socket.socketpair()
+        self._thread = threading.Thread(target=self._collect, daemon=True)
+        self._thread.start()
+
+    @staticmethod
+    def _open(interface: str) -> socket.socket:
+        made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+        made.setsockopt(socket.SOL_SOCKET, 33, 16 << 20)  # SO_RCVBUFFORCE
+        made.bind((interface, ETH_P_ALL))
+        return made
+
+    def _collect(self) -> None:
+        while True:
+            ready, _, _ = select.select([self.socket, self._wake], [], [])
+            if self.socket in ready:
+                frame, address = self.socket.recvfrom(65536)
+                if address[2] != PACKET_OUTGOING:
+                    self.seen.append(parse(frame))
+            elif self._wake in ready:
+                return
+
+    def find(self, **wanted) -> list[Seen]:
+        """What was seen with these fields: `protocol=6`, `destination=…`, `destination_port=…`, `payload=…` (contained)."""
+        inside = wanted.pop("payload", None)
+        return [
+            one
+            for one in list(self.seen)
+            if all(getattr(one, field) == value for field, value in wanted.items())
+            and (inside is None or inside in one.payload)
+        ]
+
+    def wait(self, timeout: float = 1, **wanted) -> list[Seen]:
+        deadline = time.monotonic() + timeout
+        while not (found := self.find(**wanted)) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return found
+
+    def clear(self) -> None:
+        self.seen = []
+
+    def close(self) -> None:
+        self._stop.send(b".")
+        self._thread.join()
+        for one in (self.socket, self._stop, self._wake):
+            one.close()
+
+    def __enter__(self) -> "Capture":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()

@@ -1,0 +1,83 @@
+"""What every test of the lab stands on."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+sys.dont_write_bytecode = True
+
+from daemon import policy, rule  # noqa: E402
+from families import FAMILIES  # noqa: E402
+from lab import Lab  # noqa: E402
+
+JOB = "training.slice/job.service"
+
+
+def pytest_sessionstart(session):
+    if os.geteuid() != 0:
+        pytest.exit("the lab makes network namespaces and cgroups: run it as root", 1)
+
+
+@pytest.fixture(scope="session")
+def lab():
+    with Lab() as made:
+        yield made
+
+
+@pytest.fixture(params=FAMILIES, ids=str)
+def family(request):
+    return request.param
+
+
+@pytest.fixture
+def ground(lab):
+    """A lab whose processes, cgroups and rules of this test go when it ends."""
+    outer = lab.stack
+    with type(outer)() as lab.stack:
+        lab.stack.callback(clear, lab)
+        yield lab
+    lab.stack = outer
+
+
+def clear(lab):
+    for entry in lab.cgroups.root.iterdir():
+        if entry.is_dir():
+            lab.cgroups.remove(entry.name)
+    for namespace in (lab.host, lab.world_ns):
+        namespace.command("nft", "flush", "ruleset", check=False)
+        namespace.command("conntrack", "-F", check=False)
+    lab.world.facts.clear()
+
+
+@pytest.fixture
+def daemon(ground, request):
+    """A daemon of this test, not started; its log is shown when the test fails."""
+    made = ground.daemon()
+    yield made
+    made.kill()
+    made.clear_kernel()
+    print(f"---- {made.log_file}\n{made.log()[-6000:]}")
+
+
+@pytest.fixture
+def job(ground):
+    """A program of the workload `job`."""
+    return ground.agent(JOB, uid=1001)
+
+
+@pytest.fixture
+def basic(ground, family):
+    """The policy that most tests start from: storage is allowed but for a part of it, the rest is unknown."""
+    return {"job": job_policy(ground, family)}
+
+
+def job_policy(ground, family, **keys):
+    keys.setdefault("allow", [rule("storage", family.storage_prefix, [443, "9000-9010", "443/udp", "9000/udp"])])
+    keys.setdefault("deny", [rule("secrets", family.secret_prefix)])
+    keys = {key: value for key, value in keys.items() if value}
+    return policy("job", ground.glob(JOB), user=1001, **keys)
