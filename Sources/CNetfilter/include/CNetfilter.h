@@ -1,0 +1,162 @@
+// The C shim over libmnl and libnftnl.
+//
+// Include order is law: <netinet/in.h> and <net/if.h> come before any <linux/...>, libmnl or libnftnl header, or Swift
+// refuses the module. Every function returns 0 (or a count) or -errno; errno is saved before clean-up; out-parameters are
+// called ret_... and written only on success. Addresses are in network byte order, ports and numbers in host byte order.
+#pragma once
+
+#include <netinet/in.h>
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma clang assume_nonnull begin
+
+// ---- sockets ---------------------------------------------------------------------------------------------------------
+
+// Opens a netlink socket (CLOEXEC), strict about nothing it cannot be, with extended acknowledgements. `receive_buffer`
+// bytes are forced (SO_RCVBUFFORCE), or asked for when forcing is not permitted.
+int enf_open(int protocol, uint32_t receive_buffer);
+
+// Receives one datagram of netlink messages. -EAGAIN when `wait` is false and nothing is there; -ENOBUFS: state unknown.
+long enf_receive(int fd, uint8_t *buffer, size_t size, bool wait);
+
+// ---- transactions ----------------------------------------------------------------------------------------------------
+
+struct enf_batch;
+
+struct enf_batch *_Nullable enf_batch_new(void);
+void enf_batch_free(struct enf_batch *batch);
+void enf_batch_reset(struct enf_batch *batch);
+// How many messages the transaction holds; the index of a message is its number in order of adding, from 0.
+uint32_t enf_batch_count(const struct enf_batch *batch);
+size_t enf_batch_bytes(const struct enf_batch *batch);
+
+// Sends the transaction and waits for the kernel's answer to every message of it. On failure nothing is in force and
+// *ret_index is the first message refused (UINT32_MAX: the transaction as a whole).
+int enf_batch_commit(struct enf_batch *batch, int fd, uint32_t *ret_index);
+// As commit in two halves: when `send` has returned 0 the transaction is in force unless `finish` says otherwise.
+int enf_batch_send(struct enf_batch *batch, int fd);
+int enf_batch_finish(struct enf_batch *batch, int fd, uint32_t *ret_index);
+
+int enf_table_add(struct enf_batch *batch, uint8_t family, const char *table, uint32_t flags);
+int enf_table_delete(struct enf_batch *batch, uint8_t family, const char *table);
+// A base chain when `hook` is not negative.
+int enf_chain_add(struct enf_batch *batch, uint8_t family, const char *table, const char *chain, int hook, int priority,
+                  bool drop);
+// All rules of one chain.
+int enf_chain_flush(struct enf_batch *batch, uint8_t family, const char *table, const char *chain);
+
+struct enf_set {
+    const char *name;
+    uint32_t flags;          // NFT_SET_*
+    uint32_t key_type;       // nft's type numbers, 6 bits a field, the first field highest
+    uint32_t key_length;     // bytes, every field padded to 4
+    uint8_t field_count;     // 1: no concatenation
+    uint8_t field_lengths[8];
+    uint32_t data_type;      // 0: no data; 0xffffff00: verdict
+    uint32_t data_length;
+    uint32_t size;           // 0: no limit
+    bool counter;            // every element counts
+};
+int enf_set_add(struct enf_batch *batch, uint8_t family, const char *table, const struct enf_set *set, uint32_t id);
+
+// Rules: begin, expressions in order, end.
+int enf_rule_begin(struct enf_batch *batch, uint8_t family, const char *table, const char *chain);
+int enf_rule_end(struct enf_batch *batch);
+int enf_expr_meta_load(struct enf_batch *batch, uint32_t key, uint32_t reg);
+int enf_expr_ct_load(struct enf_batch *batch, uint32_t key, uint32_t reg);
+int enf_expr_ct_set(struct enf_batch *batch, uint32_t key, uint32_t reg);
+int enf_expr_socket_cgroup(struct enf_batch *batch, uint32_t level, uint32_t reg);
+int enf_expr_payload(struct enf_batch *batch, uint32_t base, uint32_t offset, uint32_t length, uint32_t reg);
+int enf_expr_bitwise(struct enf_batch *batch, uint32_t reg, const uint8_t *mask, const uint8_t *xor, uint32_t length);
+int enf_expr_byteorder(struct enf_batch *batch, uint32_t reg, uint32_t size, uint32_t length);
+int enf_expr_cmp(struct enf_batch *batch, uint32_t op, uint32_t reg, const uint8_t *value, uint32_t length);
+// dreg: 0xffffffff none (set lookup), 0 verdict, else a data register.
+int enf_expr_lookup(struct enf_batch *batch, const char *set, uint32_t sreg, uint32_t dreg);
+int enf_expr_immediate(struct enf_batch *batch, uint32_t reg, const uint8_t *value, uint32_t length);
+int enf_expr_verdict(struct enf_batch *batch, int verdict, const char *_Nullable chain);
+int enf_expr_reject(struct enf_batch *batch, uint32_t type, uint8_t code);
+int enf_expr_counter(struct enf_batch *batch);
+int enf_expr_log(struct enf_batch *batch, uint16_t group, const char *_Nullable prefix);
+int enf_expr_queue(struct enf_batch *batch, uint16_t number);
+// The xt target NFQUEUE revision 3 through nft_compat, flags 0: no bypass.
+int enf_expr_queue_target(struct enf_batch *batch, uint16_t number);
+
+// Elements of one set: begin, elements, end. A long list becomes several messages.
+int enf_elements_begin(struct enf_batch *batch, uint8_t family, const char *table, const char *set, bool remove);
+// key_end: inclusive upper bounds for an interval set. data: data_length bytes; goto_chain: a verdict `goto`. timeout in ms, 0: none.
+int enf_element(struct enf_batch *batch, const uint8_t *key, const uint8_t *_Nullable key_end, uint32_t key_length,
+                const uint8_t *_Nullable data, uint32_t data_length, int verdict, const char *_Nullable chain,
+                uint64_t timeout);
+int enf_elements_end(struct enf_batch *batch);
+// Deletes every element.
+int enf_elements_flush(struct enf_batch *batch, uint8_t family, const char *table, const char *set);
+
+// Calls back for every element: its key, its data and its counter. Not part of a transaction.
+typedef void (*enf_element_callback)(void *_Nullable context, const uint8_t *key, uint32_t key_length, uint64_t packets);
+int enf_elements_dump(int fd, uint8_t family, const char *table, const char *set, void *_Nullable context,
+                      enf_element_callback callback);
+// The counter of one element. -ENOENT: not there.
+int enf_element_packets(int fd, uint8_t family, const char *table, const char *set, const uint8_t *key,
+                        uint32_t key_length, uint64_t *ret_packets);
+// Whether the table is there; 0, -ENOENT, or another error. *ret_flags are NFT_TABLE_F_*.
+int enf_table_get(int fd, uint8_t family, const char *table, uint32_t *ret_flags);
+
+// ---- queues and logs -------------------------------------------------------------------------------------------------
+
+// Binds a queue: copy mode packet, its length, flags (UID_GID, GSO; never fail-open). Every message is acknowledged.
+int enf_queue_bind(int fd, uint16_t number, uint32_t length, uint32_t copy_range);
+struct enf_verdict {
+    uint32_t id;
+    uint16_t queue;
+    uint16_t verdict;  // NF_DROP 0, NF_REPEAT 4
+};
+int enf_queue_verdicts(int fd, const struct enf_verdict *verdicts, uint32_t count);
+// Binds a log group: copies the first bytes of every packet.
+int enf_log_bind(int fd, uint16_t group, uint32_t copy_range);
+
+// ---- sockets of other processes --------------------------------------------------------------------------------------
+
+struct enf_endpoint {
+    uint8_t family;     // AF_INET, AF_INET6
+    uint8_t protocol;   // IPPROTO_TCP, IPPROTO_UDP
+    uint16_t local_port;
+    uint16_t remote_port;
+    uint8_t local[16];
+    uint8_t remote[16];
+};
+struct enf_sock {
+    struct enf_endpoint endpoint;
+    uint8_t state;
+    uint32_t uid;
+    uint32_t inode;
+    uint32_t interface;
+    uint32_t cookie[2];
+    uint64_t cgroup;    // 0: unknown
+};
+int enf_sock_find(int fd, const struct enf_endpoint *endpoint, struct enf_sock *ret_sock);
+typedef void (*enf_sock_callback)(void *_Nullable context, const struct enf_sock *sock);
+int enf_sock_dump(int fd, uint8_t family, uint8_t protocol, uint32_t states, void *_Nullable context,
+                  enf_sock_callback callback);
+// SOCK_DESTROY (CONFIG_INET_DIAG_DESTROY, 4.5 and later). -EOPNOTSUPP where the kernel lacks it.
+int enf_sock_destroy(int fd, const struct enf_sock *sock);
+
+// ---- conntrack -------------------------------------------------------------------------------------------------------
+
+struct enf_flow {
+    uint8_t family;
+    uint8_t protocol;
+    uint16_t source_port;
+    uint16_t destination_port;
+    uint8_t source[16];
+    uint8_t destination[16];   // of the original direction
+    uint32_t mark;
+};
+typedef void (*enf_flow_callback)(void *_Nullable context, const struct enf_flow *flow);
+int enf_flow_dump(int fd, uint8_t family, uint32_t mark, uint32_t mask, void *_Nullable context,
+                  enf_flow_callback callback);
+int enf_flow_set_mark(int fd, const struct enf_flow *flow, uint32_t mark);
+
+#pragma clang assume_nonnull end

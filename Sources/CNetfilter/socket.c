@@ -1,0 +1,99 @@
+#include "internal.h"
+
+#include <sys/uio.h>
+#include <unistd.h>
+
+int enf_open(int protocol, uint32_t receive_buffer) {
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+    if (fd < 0) return -errno;
+    struct sockaddr_nl address = {.nl_family = AF_NETLINK};
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0) {
+        int error = errno;
+        close(fd);
+        return -error;
+    }
+    int one = 1;
+    // Kernels without extended acknowledgements only say less about an error.
+    (void)setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &one, sizeof one);
+    // The answers to a request are short: the copy of the request is not wanted back.
+    (void)setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &one, sizeof one);
+    if (receive_buffer > 0
+        && setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer, sizeof receive_buffer) < 0) {
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+    }
+    return fd;
+}
+
+long enf_receive(int fd, uint8_t *buffer, size_t size, bool wait) {
+    for (;;) {
+        ssize_t count = recv(fd, buffer, size, MSG_TRUNC | (wait ? 0 : MSG_DONTWAIT));
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) return -errno;
+        return (size_t)count > size ? -EMSGSIZE : count;
+    }
+}
+
+int enf_send(int fd, const void *bytes, size_t length) {
+    struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+    for (;;) {
+        ssize_t count = sendto(fd, bytes, length, 0, (struct sockaddr *)&kernel, sizeof kernel);
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) return -errno;
+        return (size_t)count == length ? 0 : -EMSGSIZE;
+    }
+}
+
+struct nlmsghdr *enf_header(void *buffer, uint16_t type, uint16_t flags, uint32_t seq, uint8_t family,
+                            uint16_t res_id) {
+    struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+    message->nlmsg_type = type;
+    message->nlmsg_flags = NLM_F_REQUEST | flags;
+    message->nlmsg_seq = seq;
+    struct nfgenmsg *extra = mnl_nlmsg_put_extra_header(message, sizeof *extra);
+    extra->nfgen_family = family;
+    extra->version = NFNETLINK_V0;
+    extra->res_id = htons(res_id);
+    return message;
+}
+
+int enf_ask(int fd, const struct nlmsghdr *message, size_t length) {
+    int error = enf_send(fd, message, length);
+    if (error < 0) return error;
+    uint8_t buffer[8192];
+    for (;;) {
+        long count = enf_receive(fd, buffer, sizeof buffer, true);
+        if (count < 0) return (int)count;
+        int left = (int)count;
+        const struct nlmsghdr *answer = (const struct nlmsghdr *)buffer;
+        for (; mnl_nlmsg_ok(answer, left); answer = mnl_nlmsg_next(answer, &left)) {
+            if (answer->nlmsg_type != NLMSG_ERROR || answer->nlmsg_seq != message->nlmsg_seq) continue;
+            const struct nlmsgerr *body = mnl_nlmsg_get_payload(answer);
+            return body->error;
+        }
+    }
+}
+
+int enf_answers(int fd, const struct nlmsghdr *message, void *context, enf_message_callback callback) {
+    int error = enf_send(fd, message, message->nlmsg_len);
+    if (error < 0) return error;
+    static _Thread_local uint8_t buffer[65536];
+    int result = 0;
+    bool interrupted = false;
+    for (;;) {
+        long count = enf_receive(fd, buffer, sizeof buffer, true);
+        if (count < 0) return (int)count;
+        int left = (int)count;
+        const struct nlmsghdr *answer = (const struct nlmsghdr *)buffer;
+        for (; mnl_nlmsg_ok(answer, left); answer = mnl_nlmsg_next(answer, &left)) {
+            if (answer->nlmsg_seq != message->nlmsg_seq) continue;
+            if (answer->nlmsg_flags & NLM_F_DUMP_INTR) interrupted = true;
+            if (answer->nlmsg_type == NLMSG_ERROR) {
+                const struct nlmsgerr *body = mnl_nlmsg_get_payload(answer);
+                return body->error != 0 ? body->error : result;
+            }
+            if (answer->nlmsg_type == NLMSG_DONE) return result < 0 ? result : interrupted ? -EINTR : 0;
+            if (result == 0) result = callback(context, answer);
+            if (!(answer->nlmsg_flags & NLM_F_MULTI) && !(message->nlmsg_flags & NLM_F_ACK)) return result;
+        }
+    }
+}
