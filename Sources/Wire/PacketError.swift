@@ -1,4 +1,4 @@
-/// Why bytes are not a packet that may be judged. Whoever asked denies it.
+/// Why bytes are not a packet that may be judged; whoever asked denies it.
 package enum PacketError: Error, Hashable, Sendable {
     /// The capture ends inside a header that is needed.
     case truncated
