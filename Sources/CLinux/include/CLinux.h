@@ -18,6 +18,7 @@
 #include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -47,6 +48,10 @@ struct clx_file {
     uint32_t mode;
 };
 int clx_stat(int directory, const char *path, int flags, struct clx_file *ret_file);
+
+static inline int clx_unlink(const char *path) { return unlink(path) < 0 ? -errno : 0; }
+static inline int clx_make_directory(const char *path, unsigned mode) { return mkdir(path, mode) < 0 ? -errno : 0; }
+static inline int clx_change_mode(const char *path, unsigned mode) { return chmod(path, mode) < 0 ? -errno : 0; }
 
 // Takes the exclusive lock of an open file (flock); -EWOULDBLOCK when somebody else has it.
 int clx_lock(int fd);

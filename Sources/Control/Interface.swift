@@ -1,0 +1,164 @@
+/// The texts of the interfaces, as introspection gives them (https://varlink.org/Interface-Definition).
+package enum ControlInterface {
+    /// The name of the daemon's interface.
+    package static let name = "io.egressd"
+
+    /// The methods that the description declares.
+    package static var methods: [String] {
+        description.split(separator: "\n").compactMap { line in
+            guard line.hasPrefix("method ") else { return nil }
+            return String(line.dropFirst("method ".count).prefix { $0 != "(" })
+        }
+    }
+
+    /// The daemon's interface.
+    package static let description = """
+        # Which workload may reach what, who asked for more, and what an operator answered.
+        #
+        # Status, Workloads, Requests, Grants and Log want the role viewer or approver, the others approver; root has both.
+        # A caller whose cgroup belongs to a workload is refused, whatever its uid. Times are RFC 3339 in UTC.
+        interface io.egressd
+
+        # One policy file as it is in force.
+        type Workload (
+          name: string,
+          owner: ?string,
+          description: ?string,
+          file: string,
+          # Raised when the policy became narrower.
+          generation: int,
+          # deny, hold or observe
+          unknown: string,
+          # The cgroups that were seen of it.
+          cgroups: []string,
+          # allowed, denied, held, observed
+          counters: [string]int
+        )
+
+        # What was denied or held, grouped by workload and destination.
+        type Request (
+          id: int,
+          # Missing when nobody's workload asked.
+          workload: ?string,
+          # 203.0.113.9:22/tcp
+          destination: string,
+          # What else the address is known as.
+          names: []string,
+          # deny, hold or observe
+          verdict: string,
+          reason: string,
+          finding: ?string,
+          count: int,
+          first: string,
+          last: string,
+          # Whether a packet of it waits for an answer now.
+          held: bool,
+          # The process that asked last: pid, executable, command, uid, cgroup, ancestors
+          process: ?object
+        )
+
+        # An operator's approval.
+        type Grant (
+          id: int,
+          workload: string,
+          destination: string,
+          name: ?string,
+          created: string,
+          expires: string,
+          actor: string,
+          reason: ?string,
+          request: ?int
+        )
+
+        # How the daemon is.
+        method Status() -> (
+          version: string,
+          # enforce or observe
+          mode: string,
+          # allow, observe or deny
+          unidentified: string,
+          started: string,
+          loaded: string,
+          workloads: int,
+          grants: int,
+          requests: int,
+          counters: [string]int,
+          # What an operator should look at.
+          warnings: []string
+        )
+
+        # The policies in force, by name.
+        method Workloads() -> (workloads: []Workload)
+
+        # What was denied or held, the latest first.
+        method Requests() -> (requests: []Request)
+
+        # Lets a request pass for a time: its workload may reach its destination.
+        method Approve(request: int, seconds: int, reason: ?string) -> (grant: Grant)
+
+        # Refuses a request that is held, and takes it off the list.
+        method Deny(request: int, reason: ?string) -> ()
+
+        # The grants in force, the next to expire first.
+        method Grants() -> (grants: []Grant)
+
+        # Ends a grant and what it let through.
+        method Revoke(grant: int, reason: ?string) -> ()
+
+        # The record: events of kinds and members as `egressd ctl log --json` prints them.
+        #
+        # With "more" there are several replies, and with follow they go on until the client leaves. since is the sequence
+        # number after which to begin; without it, limit gives the last events (100 unless told otherwise).
+        method Log(follow: ?bool, since: ?int, workload: ?string, verdict: ?string, limit: ?int) -> (events: []object)
+
+        # Reads the policies again; all of them are taken, or none.
+        method Reload() -> (workloads: int)
+
+        # The caller's role does not allow it, or its cgroup belongs to a workload.
+        error PermissionDenied (reason: string)
+
+        # There is no such request or grant.
+        error NotFound (what: string)
+
+        # What is asked for makes no sense.
+        error InvalidRequest (reason: string)
+
+        # The policies on disk are wrong; what was in force stays in force.
+        error ReloadFailed (errors: []string)
+
+        """
+
+    /// The interface that every Varlink service has.
+    package static let service = """
+        # The Varlink Service Interface is provided by every varlink service. It
+        # describes the service and the interfaces it implements.
+        interface org.varlink.service
+
+        # Get a list of all the interfaces a service provides and information
+        # about the implementation.
+        method GetInfo() -> (
+          vendor: string,
+          product: string,
+          version: string,
+          url: string,
+          interfaces: []string
+        )
+
+        # Get the description of an interface that is implemented by this service.
+        method GetInterfaceDescription(interface: string) -> (description: string)
+
+        # The requested interface was not found.
+        error InterfaceNotFound (interface: string)
+
+        # The requested method was not found
+        error MethodNotFound (method: string)
+
+        # The interface defines the requested method, but the service does not
+        # implement it.
+        error MethodNotImplemented (method: string)
+
+        # One of the passed parameters is invalid.
+        error InvalidParameter (parameter: string)
+
+        """
+}
