@@ -1,0 +1,50 @@
+import Model
+
+extension GrantRow {
+    static let columns = """
+        workload, address, length, port, transport, granted, duration, remaining, saved, reason, actor, request, state, id
+        """
+
+    /// Inserts the row; its number, which is a new one when `id` is 0.
+    func insert(into database: Database) throws(StoreError) -> Int64 {
+        try database.run(
+            "INSERT INTO grants (\(Self.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                .text(workload), .text(address.address.description), .integer(Int64(address.length)),
+                Value(port.map { Int64($0) }), .integer(Int64(transport.number)), .integer(granted.microseconds),
+                .integer(duration.nanoseconds), .integer(remaining.nanoseconds), .integer(saved.microseconds),
+                .text(reason), .text(actor), Value(request), .text(state.rawValue), id == 0 ? .null : .integer(id),
+            ],
+        )
+        guard id == 0 else { return id }
+        guard let given = try database.number("SELECT last_insert_rowid()") else {
+            throw StoreError.corrupt("an inserted grant has no number")
+        }
+        return given
+    }
+
+    init(_ row: Row) throws(StoreError) {
+        let id: Int64 = try row.required(13, of: "a grant")
+        let this = "grant \(id)"
+        let base = try row.required(1, of: this) { IPAddress($0) }
+        guard let address = AddressPrefix(address: base, length: try row.required(2, of: this)) else {
+            throw StoreError.corrupt("the prefix of \(this)")
+        }
+        self.init(
+            id: id,
+            workload: try row.required(0, of: this) { $0 },
+            address: address,
+            // Not nil for a number that is no port: that would widen the grant to all of them.
+            port: row.integer(3) == nil ? nil : try row.required(3, of: this),
+            transport: Transport(number: try row.required(4, of: this)),
+            granted: WallTime(microseconds: try row.required(5, of: this)),
+            duration: Instant.Span(nanoseconds: try row.required(6, of: this)),
+            reason: try row.required(9, of: this) { $0 },
+            actor: try row.required(10, of: this) { $0 },
+            request: row.integer(11),
+            state: try row.required(12, of: this) { State(rawValue: $0) },
+        )
+        remaining = Instant.Span(nanoseconds: try row.required(7, of: this))
+        saved = WallTime(microseconds: try row.required(8, of: this))
+    }
+}

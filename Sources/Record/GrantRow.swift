@@ -1,0 +1,75 @@
+package import Model
+
+/// What an operator approved, for how long, and how much of that is left.
+package struct GrantRow: Hashable, Sendable {
+    /// What became of a grant.
+    package enum State: String, Sendable, CaseIterable {
+        case active
+        case revoked
+        case expired
+    }
+
+    /// Never used twice; 0 asks `insertGrant` for one.
+    package var id: Int64
+    package var workload: String
+    package var address: AddressPrefix
+    /// The port; nil for all of the transport.
+    package var port: UInt16?
+    package var transport: Transport
+    package var granted: WallTime
+    /// How long it was given for.
+    package var duration: Instant.Span
+    /// What was left of it at `saved`, at most `duration`.
+    package var remaining: Instant.Span
+    /// The wall clock when `remaining` was saved.
+    package var saved: WallTime
+    /// Why, in the operator's words.
+    package var reason: String
+    /// Who: a user name or number.
+    package var actor: String
+    /// The request that it answers.
+    package var request: Int64?
+    package var state: State
+
+    /// A grant that starts now, with all of its duration left.
+    package init(
+        id: Int64 = 0,
+        workload: String,
+        address: AddressPrefix,
+        port: UInt16?,
+        transport: Transport,
+        granted: WallTime,
+        duration: Instant.Span,
+        reason: String,
+        actor: String,
+        request: Int64? = nil,
+        state: State = .active,
+    ) {
+        self.id = id
+        self.workload = workload
+        self.address = address
+        self.port = port
+        self.transport = transport
+        self.granted = granted
+        self.duration = duration
+        self.remaining = duration
+        self.saved = granted
+        self.reason = reason
+        self.actor = actor
+        self.request = request
+        self.state = state
+    }
+
+    /// What is left when the daemon starts at this time of the wall clock; zero when it ran out meanwhile.
+    ///
+    /// The time since `saved` is taken off, so that downtime counts. A clock that was set back takes nothing off and gives
+    /// nothing: the answer is never more than `remaining`.
+    package func remaining(at wall: WallTime) -> Instant.Span {
+        let left = min(remaining, duration)
+        let (elapsed, overflow) = wall.microseconds.subtractingReportingOverflow(saved.microseconds)
+        if overflow { return wall < saved ? max(left, .seconds(0)) : .seconds(0) }
+        // Compared in microseconds, rounded up, because elapsed nanoseconds may exceed Int64.
+        guard elapsed < left.nanoseconds / 1000 + 1 else { return .seconds(0) }
+        return max(Instant.Span(nanoseconds: left.nanoseconds - max(elapsed, 0) * 1000), .seconds(0))
+    }
+}

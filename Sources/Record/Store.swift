@@ -1,0 +1,106 @@
+import Glibc
+package import Model
+import Synchronization
+
+/// The record of a host: events, requests, grants, and what else outlives the daemon, in one SQLite database.
+///
+/// Any thread may call any function. One thread writes, and each function says whether it waits for it. Reads are on a
+/// connection of their own, see what was committed, and wait for nobody.
+package final class Store: Sendable {
+    /// The same record, read-only.
+    package let reader: StoreReader
+    /// A descriptor that becomes readable after events were committed; call `acknowledge` before reading `lastSequence`.
+    package let committed: Int32
+    let writer: Writer
+    private let notice: Int32
+    private let lock: Int32
+    private let isClosed = Atomic(false)
+
+    /// Opens the record in the directory, creating both when they are missing, and keeps other daemons out of it.
+    ///
+    /// The directory must belong to the caller and be closed to others (0700 or 0750); its parent must exist.
+    package convenience init(directory: String) throws(StoreError) {
+        try self.init(directory: directory, options: Writer.Options(), faults: nil)
+    }
+
+    init(directory: String, options: Writer.Options, faults: Faults? = nil) throws(StoreError) {
+        try StateDirectory.prepare(directory)
+        let lock = try StateDirectory.lock(directory)
+        var pipe: [Int32] = [-1, -1]
+        do throws(StoreError) {
+            let path = "\(directory)/\(StateDirectory.databaseName)"
+            Glibc.close(try StateDirectory.openPrivate(path))
+            let database = try Database(path: path, readOnly: false, faults: faults)
+            try Schema.prepare(database)
+            reader = try StoreReader(directory: directory)
+            try openPipe(&pipe)
+            writer = try Writer(database: database, options: options, notice: pipe[1])
+            try writer.start()
+        } catch {
+            for descriptor in pipe + [lock] where descriptor >= 0 { Glibc.close(descriptor) }
+            throw error
+        }
+        self.lock = lock
+        committed = pipe[0]
+        notice = pipe[1]
+    }
+
+    deinit {
+        close()
+        Glibc.close(committed)
+        Glibc.close(notice)
+        Glibc.close(lock)
+    }
+
+    /// Opens the record for reading, beside a daemon or without one.
+    package static func read(directory: String) throws(StoreError) -> StoreReader {
+        try StoreReader(directory: directory)
+    }
+
+    /// Queues an event; its sequence number is given when it is written.
+    ///
+    /// Never waits for the disk. When the queue is full the event is counted as lost, the answer is false, and an alarm with
+    /// the count is written in its place.
+    @discardableResult
+    package func append(_ event: Event) -> Bool { writer.append(event) }
+
+    /// Waits until all events and changes queued before are on the disk; the error when they could not be written now. They
+    /// stay queued then.
+    package func flush() throws(StoreError) { try writer.flush() }
+
+    /// Writes what is queued, trying once, and ends the thread. What cannot be written is counted in `health.lost`.
+    ///
+    /// Reading still works afterwards; the lock is kept until the store goes.
+    package func close() {
+        guard !isClosed.exchange(true, ordering: .acquiringAndReleasing) else { return }
+        writer.stop()
+    }
+
+    /// The highest sequence number that was committed; costs one load.
+    package var lastSequence: Int64 { writer.lastSequence.load(ordering: .acquiring) }
+
+    /// Makes `committed` wait for the next commit.
+    package func acknowledge() {
+        var buffer = [UInt8](repeating: 0, count: 512)
+        while unsafe Glibc.read(committed, &buffer, buffer.count) == buffer.count {}
+    }
+
+    /// How the writer is doing.
+    package var health: StoreHealth {
+        writer.gate.lock()
+        defer { writer.gate.unlock() }
+        var health = writer.shared.health
+        health.pending = writer.shared.incoming.count + writer.shared.held
+        return health
+    }
+}
+
+/// Opens a pipe that no program started later inherits, and that never blocks.
+private func openPipe(_ ends: inout [Int32]) throws(StoreError) {
+    guard unsafe pipe(&ends) == 0 else { throw StoreError.system(call: "pipe", path: "record", code: errno) }
+    for end in ends {
+        guard fcntl(end, F_SETFD, FD_CLOEXEC) == 0, fcntl(end, F_SETFL, O_NONBLOCK) == 0 else {
+            throw StoreError.system(call: "fcntl", path: "record", code: errno)
+        }
+    }
+}

@@ -1,0 +1,18 @@
+/// How the writer is doing.
+package struct StoreHealth: Hashable, Sendable {
+    /// Events that were taken and are not in the database yet.
+    package var pending: Int
+    /// Events that were committed since the start.
+    package var written: UInt64
+    /// Events that were refused because the queue was full or the store closed, or that closing had to give up.
+    package var lost: UInt64
+    /// What the last attempt to write failed with; nil once one succeeded.
+    package var lastError: StoreError?
+
+    package init(pending: Int = 0, written: UInt64 = 0, lost: UInt64 = 0, lastError: StoreError? = nil) {
+        self.pending = pending
+        self.written = written
+        self.lost = lost
+        self.lastError = lastError
+    }
+}

@@ -1,0 +1,171 @@
+import Glibc
+import Model
+import Synchronization
+
+extension Writer {
+    /// The thread: takes what is queued, writes it, and waits again until it is told to stop.
+    func run() {
+        nameThread()
+        while true {
+            let (jobs, isStopping) = take()
+            for job in jobs { finish(job) { job.body(database) } }
+            let wrote = writeBatch(isStopping: isStopping)
+            if isStopping, !wrote || isDrained { break }
+        }
+        end()
+    }
+
+    /// Names the thread for `ps -L`; pthread_setname_np is hidden from Swift behind _GNU_SOURCE.
+    private func nameThread() {
+        let descriptor = unsafe open("/proc/thread-self/comm", O_WRONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return }
+        _ = unsafe Glibc.write(descriptor, "record", 6)
+        close(descriptor)
+    }
+
+    private var isDrained: Bool {
+        gate.lock()
+        defer { gate.unlock() }
+        return backlog.isEmpty && shared.incoming.isEmpty && shared.changes.isEmpty && shared.unreported == nil
+    }
+
+    /// Waits for something to do and takes it over.
+    private func take() -> (jobs: [Job], isStopping: Bool) {
+        gate.lock()
+        defer { gate.unlock() }
+        awaitWork()
+        if backlog.isEmpty {
+            reportLoss()
+            backlog = shared.incoming[...]
+            shared.held = backlog.count
+            shared.incoming = []
+        }
+        changes.merge(shared.changes)
+        shared.changes = Changes()
+        flushes += shared.flushes
+        shared.flushes = []
+        defer { shared.jobs = [] }
+        hasJobs.store(false, ordering: .relaxed)
+        return (shared.jobs, shared.isStopping)
+    }
+
+    private func awaitWork() {
+        var lingerUntil: Int64?
+        while !shared.isStopping, shared.jobs.isEmpty, shared.flushes.isEmpty {
+            if let retryAt {
+                guard ConditionLock.now() < retryAt else { return }
+                gate.wait(for: .work, until: retryAt)
+            } else if !backlog.isEmpty || shared.incoming.count >= options.batch {
+                return
+            } else if !shared.incoming.isEmpty || !shared.changes.isEmpty || shared.unreported != nil {
+                let now = ConditionLock.now()
+                let deadline = lingerUntil ?? now + options.linger
+                guard now < deadline else { return }
+                lingerUntil = deadline
+                gate.wait(for: .work, until: deadline)
+            } else {
+                shared.isSleeping = true
+                gate.wait(for: .work)
+                shared.isSleeping = false
+            }
+        }
+    }
+
+    /// Writes the first events of the backlog, and the changes; false when that failed and they stay where they are.
+    private func writeBatch(isStopping: Bool) -> Bool {
+        guard !backlog.isEmpty || !changes.isEmpty || !flushes.isEmpty else { return true }
+        let durable = isStopping || !flushes.isEmpty
+        do throws(StoreError) {
+            let count = try database.transaction(durable: durable) { () throws(StoreError) in
+                // A transaction that writes nothing would not reach the disk.
+                if durable { try database.run("INSERT OR REPLACE INTO meta VALUES ('flushed', 'yes')") }
+                try changes.write(to: database)
+                return try insertEvents()
+            }
+            changes = Changes()
+            settle(count)
+            return true
+        } catch {
+            fail(error)
+            return false
+        }
+    }
+
+    /// Inserts one batch, or less when somebody waits for a job; how many.
+    private func insertEvents() throws(StoreError) -> Int {
+        var sequence = lastSequence.load(ordering: .relaxed)
+        var count = 0
+        var body: [UInt8] = []
+        for var event in backlog.prefix(options.batch) {
+            if count & 63 == 63, hasJobs.load(ordering: .relaxed) { break }
+            sequence += 1
+            count += 1
+            event.sequence = sequence
+            body.removeAll(keepingCapacity: true)
+            event.json.write(into: &body)
+            // REPLACE, because a commit that reported failure may have succeeded, and is then written again.
+            try database.run(
+                "INSERT OR REPLACE INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                [
+                    .integer(sequence), .integer(event.time.microseconds), .text(event.kind.rawValue),
+                    Value(event.verdict?.rawValue), Value(event.workload), .utf8(body),
+                ],
+            )
+        }
+        return count
+    }
+
+    private func settle(_ count: Int) {
+        backlog = backlog.dropFirst(count)
+        // A slice keeps the whole array alive until its last element goes.
+        if backlog.isEmpty { backlog = [] }
+        settled += UInt64(count)
+        retryAt = nil
+        // The number first: who is woken by the notice looks at it.
+        if count > 0 { lastSequence.add(Int64(count), ordering: .releasing) }
+        gate.lock()
+        shared.held = backlog.count
+        shared.health.written += UInt64(count)
+        shared.health.lastError = nil
+        for flush in flushes where flush.target <= settled { flush.outcome = .success(()) }
+        flushes.removeAll { $0.target <= settled }
+        gate.signal(.done)
+        gate.unlock()
+        // A full pipe is readable already, which is all that it has to be.
+        if count > 0 { _ = unsafe write(notice, "!", 1) }
+    }
+
+    private func fail(_ error: StoreError) {
+        retryAt = ConditionLock.now() + options.retry
+        gate.lock()
+        shared.health.lastError = error
+        for flush in flushes { flush.outcome = .failure(error) }
+        flushes = []
+        gate.signal(.done)
+        gate.unlock()
+    }
+
+    private func finish(_ job: Job, _ body: () -> Void) {
+        body()
+        gate.lock()
+        job.isFinished = true
+        gate.signal(.done)
+        gate.unlock()
+    }
+
+    /// Closes the database; what could not be written is lost, and counted.
+    private func end() {
+        gate.lock()
+        let left = UInt64(backlog.count + shared.incoming.count)
+        shared.health.lost += left
+        shared.incoming = []
+        shared.held = 0
+        for flush in flushes + shared.flushes { flush.outcome = .failure(shared.health.lastError ?? .closed) }
+        for job in shared.jobs { job.isFinished = true }
+        shared.hasEnded = true
+        gate.signal(.done)
+        gate.unlock()
+        backlog = []
+        database.close()
+    }
+}
