@@ -1,0 +1,51 @@
+/// Something that is legal in a policy and may not be what its author means.
+package struct PolicyWarning: Hashable, Sendable, CustomStringConvertible {
+    /// The file, or the folder for what concerns all.
+    package let file: String
+    package let workload: String?
+    package let rule: String?
+    package let message: String
+
+    /// One line: `policies/a.yaml: warning: rule 'packages': …`.
+    package var description: String {
+        "\(file): warning: \(rule.map { "rule '\($0)': " } ?? "")\(message)"
+    }
+}
+
+extension Workload {
+    /// What `policy check` warns of, in the order of the file.
+    package var warnings: [PolicyWarning] {
+        allow.compactMap { rule in
+            warning(of: rule).map { PolicyWarning(file: file, workload: name, rule: rule.name, message: $0) }
+        }
+            + deny.filter { $0.targets.contains(where: \.isName) }.map { rule in
+                let message = "names deny nothing until the broker resolves them; name the addresses too"
+                return PolicyWarning(file: file, workload: name, rule: rule.name, message: message)
+            }
+    }
+
+    private func warning(of rule: Rule) -> String? {
+        let hasNames = rule.targets.contains(where: \.isName)
+        switch (hasNames, rule.application) {
+        case (true, .any): return "a name with 'protocol: any' trusts the address alone, and names allow nothing yet"
+        case (true, _): return "names allow nothing until the broker resolves them"
+        case (false, .any): return nil
+        case (false, let application):
+            return "'protocol: \(application.rawValue)' allows nothing until the first flight is read"
+        }
+    }
+}
+
+extension PolicySet {
+    /// What `policy check` warns of, by workload.
+    package var warnings: [PolicyWarning] {
+        guard !workloads.isEmpty else {
+            let message = "no policy here; every process of the host is unidentified"
+            return [PolicyWarning(file: folder, workload: nil, rule: nil, message: message)]
+        }
+        return workloads.flatMap(\.warnings)
+    }
+
+    /// The expectations of all policies that are not met, by workload.
+    package var failures: [ExpectationFailure] { workloads.flatMap { $0.check($0.expect) } }
+}

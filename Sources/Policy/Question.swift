@@ -1,0 +1,35 @@
+package import Model
+
+/// What the evaluator is asked: may this workload reach that destination?
+package struct Question: Hashable, Sendable {
+    package var destination: Destination
+    /// The program that asks; nil when it is not known.
+    package var executable: String?
+    /// Whether every process that could have asked runs this program.
+    package var executableIsCertain: Bool
+
+    package init(destination: Destination, executable: String? = nil, executableIsCertain: Bool = false) {
+        self.destination = destination
+        self.executable = executable
+        self.executableIsCertain = executableIsCertain
+    }
+}
+
+/// What the evaluator says: `allow` or `deny`, why, and by which rule.
+package struct Decision: Hashable, Sendable {
+    /// `allow` or `deny`; what becomes of the unknown is for `Workload.unknown` to say.
+    package var verdict: Verdict
+    package var reason: Reason
+    /// The rule that allowed it, denied it, or would have allowed another program.
+    package var rule: String?
+
+    package init(verdict: Verdict, reason: Reason, rule: String? = nil) {
+        self.verdict = verdict
+        self.reason = reason
+        self.rule = rule
+    }
+
+    static func deny(_ reason: Reason, rule: String? = nil) -> Decision {
+        Decision(verdict: .deny, reason: reason, rule: rule)
+    }
+}
