@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pathlib
+import random
+import signal
 import sys
 
 import pytest
@@ -16,6 +18,9 @@ from families import FAMILIES  # noqa: E402
 from lab import Lab  # noqa: E402
 
 JOB = "training.slice/job.service"
+# One seed for the whole run, printed at its end; EGRESSD_SEED repeats it.
+SEED = int(os.environ.get("EGRESSD_SEED", random.SystemRandom().randrange(1 << 32)))
+PATIENCE = 240
 
 
 def pytest_sessionstart(session):
@@ -23,9 +28,27 @@ def pytest_sessionstart(session):
         pytest.exit("the lab makes network namespaces and cgroups: run it as root", 1)
 
 
+def pytest_terminal_summary(terminalreporter):
+    terminalreporter.write_line(f"EGRESSD_SEED={SEED}")
+
+
+@pytest.fixture(autouse=True)
+def patience():
+    """No test hangs the run."""
+
+    def out(*_):
+        raise TimeoutError(f"the test is not done after {PATIENCE} s")
+
+    before = signal.signal(signal.SIGALRM, out)
+    signal.alarm(PATIENCE)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
 @pytest.fixture(scope="session")
 def lab():
-    with Lab() as made:
+    with Lab(need_egressd=False) as made:
         yield made
 
 
@@ -57,6 +80,8 @@ def clear(lab):
 @pytest.fixture
 def daemon(ground, request):
     """A daemon of this test, not started; its log is shown when the test fails."""
+    if ground.egressd is None:
+        pytest.fail("no egressd: run `make build`, or set EGRESSD to the binary")
     made = ground.daemon()
     yield made
     made.kill()

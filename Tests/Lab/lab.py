@@ -395,8 +395,8 @@ class Lab:
             f"route add default via {IPV6.guest_gateway}",
         )
         self.world_ns.ip(
-            f"route add {IPV4.guest}/24 via {IPV4.host}".replace(IPV4.guest, "10.98.0.0"),
-            f"route add fd98::/64 via {IPV6.host}",
+            f"route replace 10.98.0.0/24 via {IPV4.host}",
+            f"route replace fd98::/64 via {IPV6.host}",
         )
         self.forwarding(True)
         return namespace

@@ -56,7 +56,7 @@ class Namespace:
         run("ip", "-n", self.name, *([] if check else ["-force"]), "-batch", "-", text=text, check=check)
 
     def nft(self, text: str) -> None:
-        run("nsenter", f"--net={self.path}", "nft", "-f", "-", text=text)
+        run("nsenter", f"--net={self.path}", "nft", "-f", "-", text=text + "\n")
 
     def command(self, *argv: str, check: bool = True) -> str:
         return run("nsenter", f"--net={self.path}", *argv, check=check)

@@ -45,7 +45,7 @@ def count_marks(ground, mark):
     """Counts, after all of the daemon's chains, packets with this very mark."""
     ground.host.nft(
         f"""table inet lab_marks {{
-            chain after {{ type filter hook postrouting priority 300; meta mark {mark} counter }}
+            chain after {{ type filter hook postrouting priority 300; meta mark {mark} counter; }}
         }}"""
     )
 

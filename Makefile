@@ -1,0 +1,80 @@
+# Everything is done by these: `make help`.
+
+SWIFT := $(shell command -v swift 2>/dev/null || echo /opt/swift/usr/bin/swift)
+PYTHON := /usr/bin/python3
+PREFIX ?= /usr/local
+DESTDIR ?=
+BUILD := .build
+# Lint names: a target that imports a module which it does not declare is an error.
+SWIFT_FLAGS := --explicit-target-dependency-import-check error
+RELEASE_FLAGS := -c release --static-swift-stdlib $(SWIFT_FLAGS)
+
+export SWIFT_BACKTRACE := enable=no
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help build demo test bench fuzz lint unit-debug unit-release lab install deps clean
+
+help:
+	@echo 'make build    the release binary, $(BUILD)/release/egressd'
+	@echo 'make demo     the main case with real OpenSSH in private namespaces (root; DEMO_KEEP=1 leaves it standing)'
+	@echo 'make test     lint, unit tests in debug and release, the lab (root); EGRESSD_SEED=n repeats a random run'
+	@echo 'make lab      the lab alone; LAB="-k revoke -x" goes to pytest'
+	@echo 'make bench    throughput, latency, memory as ratios in one run (root); BENCH="--json FILE --quick"'
+	@echo 'make fuzz     every reader of foreign bytes under libFuzzer for 60 seconds'
+	@echo 'make lint     the formatter in strict mode'
+	@echo 'make install  PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
+	@echo 'make deps     installs what is missing (apt, root)'
+	@echo 'make clean    removes $(BUILD)'
+
+build:
+	$(SWIFT) build $(RELEASE_FLAGS) --product egressd
+
+demo: build
+	@$(PYTHON) Tests/Lab/demo.py
+
+test:
+	@Tests/Tools/test-all
+
+lint:
+	@$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
+
+unit-debug:
+	$(SWIFT) test $(SWIFT_FLAGS)
+
+# -enable-testing is for @testable imports; the scratch path is apart, so that the daemon's own build stays as it is.
+unit-release:
+	$(SWIFT) test -c release -Xswiftc -enable-testing --scratch-path $(BUILD)/release-tests $(SWIFT_FLAGS)
+
+lab: build
+	@$(PYTHON) -m pytest -p no:cacheprovider -q Tests/Lab $(LAB)
+
+bench: build
+	@$(PYTHON) Tests/Bench/bench.py $(BENCH)
+
+fuzz:
+	@Tests/Fuzz/run.sh
+
+install: build
+	install -D -m 0755 $(BUILD)/release/egressd $(DESTDIR)$(PREFIX)/sbin/egressd
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	for unit in systemd/*.service systemd/*.socket; do \
+		[ -e "$$unit" ] || continue; \
+		sed 's|/usr/local/sbin/egressd\|/usr/sbin/egressd|$(PREFIX)/sbin/egressd|g' "$$unit" \
+			> $(DESTDIR)$(PREFIX)/lib/systemd/system/$$(basename "$$unit"); \
+	done
+	install -d $(DESTDIR)$(PREFIX)/share/doc/egressd/policies
+	for file in policies/*.yaml; do \
+		[ -e "$$file" ] || continue; \
+		install -m 0644 "$$file" $(DESTDIR)$(PREFIX)/share/doc/egressd/policies/; \
+	done
+	for file in README.md systemd/egressd.yaml policies/egressd.yaml.example; do \
+		[ -e "$$file" ] || continue; \
+		install -m 0644 "$$file" $(DESTDIR)$(PREFIX)/share/doc/egressd/; \
+	done
+	@echo "Nothing in /etc was touched: the examples are in $(PREFIX)/share/doc/egressd."
+
+deps:
+	@Tests/Tools/install-dependencies
+
+clean:
+	rm -rf $(BUILD)

@@ -1,0 +1,272 @@
+"""The daemon killed, doubled, starved: a clear error, and nothing opened."""
+
+import json
+import os
+import pathlib
+import random
+import shutil
+import subprocess
+import threading
+import time
+
+import pytest
+from conftest import JOB, SEED, job_policy
+from daemon import rule
+from families import IPV4
+from lab import PYTHON
+
+
+def test_sigkill_under_load(ground, daemon, basic, family):
+    """200 attempts a second, the daemon killed at ten random moments: nothing unknown ever connects, and what is allowed
+    by address always does; grants survive."""
+    chance = random.Random(SEED)
+    daemon.start(basic)
+    first = ground.agent(JOB, uid=1001)
+    assert first.tcp(family.other, 443)["error"] == "ECONNREFUSED"
+    grant = daemon.approve(family.other, 443, duration="1h")
+    stays = first.tcp(family.storage, 443, keep=True)
+    stop = threading.Event()
+    outcomes = {"unknown": {}, "allowed": {}, "granted": {}}
+
+    def attempt(kind, agent, address, ports):
+        while not stop.is_set():
+            answer = agent.do("repeat", to=[address, 0], ports=ports, count=20, timeout=1, pause=0.01, greet=True)
+            for word, count in answer["outcomes"].items():
+                outcomes[kind][word] = outcomes[kind].get(word, 0) + count
+
+    # Different ports, so that the kernel's memory of refusals does not answer for the broker.
+    ports = list(range(10_000, 12_000))
+    plans = [
+        ("unknown", family.stranger, [443, 80, 8443, *ports]),
+        ("unknown", family.third, [443, *ports]),
+        ("allowed", family.storage, [443]),
+        ("granted", family.other, [443]),
+    ]
+    threads = [
+        threading.Thread(target=attempt, args=(kind, ground.agent(JOB, uid=1001), address, chance.sample(few, len(few))))
+        for kind, address, few in plans
+    ]
+    with ground.capture() as capture:
+        for thread in threads:
+            thread.start()
+        for _ in range(10):
+            time.sleep(chance.uniform(0.05, 0.6))
+            daemon.kill()
+            time.sleep(chance.uniform(0, 0.2))
+            daemon.launch()
+        daemon.wait_ready()
+        time.sleep(0.5)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert capture.find(destination=family.stranger) == []
+        assert capture.find(destination=family.third) == []
+    assert outcomes["unknown"].get("open", 0) == 0, outcomes
+    assert set(outcomes["allowed"]) == {"open"}, outcomes
+    assert set(outcomes["granted"]) == {"open"}, outcomes
+    assert first.echo(stays["handle"])["ok"]
+    assert [entry["grant"] for entry in daemon.ctl("grants")["grants"]] == [grant]
+    assert first.tcp(family.other, 443)["ok"]
+    assert first.tcp(family.stranger, 443)["error"] == "ECONNREFUSED"
+
+
+def test_while_it_is_dead_only_what_is_allowed_by_address_passes(ground, daemon, job, basic, family):
+    daemon.start(basic)
+    assert job.tcp(family.storage, 443)["ok"]
+    daemon.kill()
+    with ground.capture() as capture:
+        assert not job.tcp(family.stranger, 443, timeout=1)["ok"]
+        assert not job.udp(family.stranger, 443, timeout=0.5)["ok"]
+        assert capture.find(destination=family.stranger) == []
+    assert job.tcp(family.storage, 443)["ok"]
+    assert job.udp(family.storage, 443)["ok"]
+    daemon.start()
+    assert job.tcp(family.storage, 443)["ok"]
+    assert job.tcp(family.stranger, 443)["error"] == "ECONNREFUSED"
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_a_restart_cuts_nothing_that_is_allowed(ground, daemon, job, basic, family, how):
+    daemon.start(basic)
+    job.tcp(family.stranger, 443)
+    daemon.approve(family.stranger, 443, duration="1h")
+    stays = [job.tcp(address, 443, keep=True) for address in (family.storage, family.stranger)]
+    assert all(one["ok"] for one in stays)
+    if how == "stop":
+        assert daemon.stop() == 0
+    else:
+        daemon.kill()
+    for one in stays:
+        assert job.echo(one["handle"])["ok"], "cut while the daemon was away"
+    busy = job.begin("repeat", to=[family.storage, 443], count=300, pause=0.002, timeout=2)
+    daemon.start()
+    assert busy.wait()["outcomes"] == {"open": 300}
+    for one in stays:
+        assert job.echo(one["handle"])["ok"], "cut by the restart"
+    assert job.tcp(family.stranger, 443)["ok"], "the grant was lost"
+    assert job.tcp(family.other, 443)["error"] == "ECONNREFUSED"
+
+
+def test_a_grant_keeps_its_remaining_time_over_a_restart(ground, daemon, job, basic, family):
+    daemon.start(basic)
+    job.tcp(family.stranger, 443)
+    daemon.approve(family.stranger, 443, duration="4s")
+    ends = time.monotonic() + 4
+    daemon.stop()
+    daemon.start()
+    if time.monotonic() < ends - 0.5:
+        assert job.tcp(family.stranger, 443)["ok"]
+    time.sleep(max(0, ends - time.monotonic()) + 1)
+    assert job.tcp(family.stranger, 443)["error"] == "ECONNREFUSED"
+
+
+def test_a_grant_that_ran_out_while_it_was_dead(ground, daemon, job, basic, family):
+    """The kernel forgets it by itself."""
+    daemon.start(basic)
+    job.tcp(family.stranger, 443)
+    daemon.approve(family.stranger, 443, duration="2s")
+    daemon.kill()
+    assert job.tcp(family.stranger, 443)["ok"]
+    time.sleep(2.2)
+    assert not job.tcp(family.stranger, 443, timeout=1)["ok"]
+
+
+def test_a_second_daemon_refuses_plainly(ground, daemon, job, basic, family):
+    daemon.start(basic)
+    second = ground.daemon()
+    second.write(basic)
+    process = second.launch()
+    assert process.wait(10) == 1
+    assert "already" in second.log() or "another" in second.log(), second.log()
+    assert daemon.ctl("status")
+    assert job.tcp(family.storage, 443)["ok"]
+    assert job.tcp(family.stranger, 443)["error"] == "ECONNREFUSED"
+
+
+def test_without_net_admin_it_says_so(ground, daemon, basic):
+    daemon.write(basic)
+    process = daemon.launch("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin")
+    assert process.wait(10) == 1
+    assert "CAP_NET_ADMIN" in daemon.log(), daemon.log()
+    assert "egressd" not in ground.host.command("nft", "list", "tables")
+
+
+def test_a_missing_folder_is_an_error_and_an_empty_one_is_not(ground, daemon, job):
+    daemon.policies.rmdir()
+    process = daemon.launch()
+    assert process.wait(10) == 1
+    assert str(daemon.policies) in daemon.log()
+    daemon.policies.mkdir()
+    daemon.configure(unidentified="deny")
+    daemon.start()
+    assert job.tcp(IPV4.stranger, 443)["error"] == "ECONNREFUSED"
+
+
+def test_a_folder_that_goes_away_changes_nothing(ground, daemon, job, basic, family):
+    daemon.start(basic)
+    shutil.move(daemon.policies, f"{daemon.policies}-away")
+    assert daemon.ctl("reload", check=False)[0] == 1
+    assert job.tcp(family.storage, 443)["ok"]
+    assert job.tcp(family.stranger, 443)["error"] == "ECONNREFUSED"
+
+
+def test_a_bad_policy_at_the_start(ground, daemon):
+    daemon.write({"bad": "workload: bad\nidentity: {cgroup: x}\nallow: [{to: [10.0.0.0/33]}]\n"})
+    process = daemon.launch()
+    assert process.wait(10) == 1
+    assert "bad.yaml:3:" in daemon.log() and "10.0.0.0/33" in daemon.log()
+    assert "egressd" not in ground.host.command("nft", "list", "tables")
+
+
+def on_a_small_disk(ground, daemon, kilobytes):
+    """The state directory on a tmpfs of its own, in this machine's mount namespace but below the lab's directory."""
+    shutil.rmtree(daemon.state)
+    daemon.state.mkdir()
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k,mode=0700", "egressd-lab", daemon.state], check=True
+    )
+    ground.stack.callback(subprocess.run, ["umount", "-l", daemon.state], check=False)
+    ground.stack.callback(daemon.kill)
+
+
+def test_a_full_disk_while_it_runs_opens_nothing(ground, daemon, job, basic, family):
+    on_a_small_disk(ground, daemon, 512)
+    daemon.start(basic)
+    filler = daemon.state / "filler"
+    with open(filler, "wb") as full:
+        try:
+            while True:
+                full.write(b"\0" * 4096)
+                full.flush()
+        except OSError:
+            pass
+    ports = list(range(20_000, 20_400))
+    outcome = job.do("repeat", to=[family.stranger, 0], ports=ports, count=400, timeout=2)
+    assert outcome["outcomes"] == {"ECONNREFUSED": 400}
+    assert job.tcp(family.storage, 443)["ok"]
+    assert daemon.process.poll() is None, "it died of a full disk"
+    time.sleep(1)
+    assert "full" in daemon.log().lower() or "ENOSPC" in daemon.log(), daemon.log()[-2000:]
+    filler.unlink()
+    job.tcp(family.stranger, 20_500)
+    daemon.wait_event(10, to=family.stranger, port=20_500)
+
+
+def test_a_full_disk_at_the_start(ground, daemon, job, basic):
+    on_a_small_disk(ground, daemon, 4)
+    daemon.write(basic_for_ipv4(ground))
+    process = daemon.launch()
+    assert process.wait(10) == 1
+    assert str(daemon.state) in daemon.log()
+
+
+def basic_for_ipv4(ground):
+    return {"job": job_policy(ground, IPV4)}
+
+
+def test_another_tool_flushes_the_ruleset(ground, daemon, job, basic, family):
+    """With owner and persist the table is left alone; without, it is back within a second, and an alarm is recorded."""
+    daemon.start(basic)
+    ground.host.command("nft", "flush", "ruleset")
+    deadline = time.monotonic() + 1
+    while "egressd" not in ground.host.command("nft", "list", "tables"):
+        assert time.monotonic() < deadline, "the table is gone"
+        time.sleep(0.02)
+    assert job.tcp(family.stranger, 443)["error"] == "ECONNREFUSED"
+    assert job.tcp(family.storage, 443)["ok"]
+
+
+def usage(pid):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    resident = int(status.split("VmRSS:")[1].split()[0])
+    return len(os.listdir(f"/proc/{pid}/fd")), resident
+
+
+def test_no_leak_over_20000_brokered_connections(ground, daemon, family):
+    """Descriptors are the same after as before; resident memory grows by less than 200 bytes a connection."""
+    per_family = 10_000  # both families together: 20,000
+    asked = rule("asked", family.third, [443], executable=PYTHON)
+    daemon.start({"job": job_policy(ground, family, allow=[asked])})
+    agents = [ground.agent(JOB, uid=1001) for _ in range(2)]
+
+    def rounds(count):
+        busy = [agent.begin("repeat", to=[family.third, 443], count=count // 2, patience=200) for agent in agents]
+        for one in busy:
+            assert one.wait(200)["outcomes"] == {"open": count // 2}
+
+    rounds(3000)
+    time.sleep(1)
+    before = usage(daemon.process.pid)
+    rounds(per_family)
+    agents[0].do("repeat", to=[family.stranger, 0], ports=list(range(1, 400)), count=2000, timeout=2)
+    time.sleep(1)
+    after = usage(daemon.process.pid)
+    assert after[0] <= before[0], f"descriptors: {before[0]} before, {after[0]} after"
+    assert after[1] - before[1] < 2048, f"resident memory: {before[1]} kB before, {after[1]} kB after"
+
+
+def test_the_status_is_json_that_names_what_was_probed(daemon, basic):
+    daemon.start(basic)
+    text = json.dumps(daemon.ctl("status"))
+    assert "queue" in text.lower()
+    assert "queue" in daemon.log().lower(), "which way to queue was chosen is not in the log"
