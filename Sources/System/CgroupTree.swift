@@ -108,7 +108,7 @@ package struct CgroupTree {
     }
 
     /// The path in the text of a /proc/PID/cgroup file: its `0::` line.
-    func path(inProcFile text: String) -> String? {
+    package func path(inProcFile text: String) -> String? {
         guard let line = text.split(separator: "\n").first(where: { $0.hasPrefix("0::") }) else { return nil }
         let path = String(line.dropFirst(3))
         guard root != "/", path == root || path.hasPrefix(root + "/") else { return path }
@@ -116,39 +116,4 @@ package struct CgroupTree {
     }
 
     private func relative(_ path: String) -> String { String(path.drop { $0 == "/" }) }
-}
-
-/// A line of /proc/PID/mountinfo.
-struct Mount {
-    /// The part of the file system that is mounted.
-    let root: String
-    /// Where it is mounted.
-    let point: String
-
-    /// The mounts of one file system type, in their order (proc_pid_mountinfo(5)).
-    static func all(in text: String, type: String) -> [Mount] {
-        text.split(separator: "\n").compactMap { line in
-            let fields = line.split(separator: " ")
-            guard let dash = fields.firstIndex(of: "-"), dash + 1 < fields.count, fields[dash + 1] == type, dash >= 6
-            else { return nil }
-            return Mount(root: unescaped(fields[3]), point: unescaped(fields[4]))
-        }
-    }
-
-    /// A blank, a tab, a line feed and a backslash are written as \NNN, in octal.
-    private static func unescaped(_ text: Substring) -> String {
-        var bytes: [UInt8] = []
-        var rest = Array(text.utf8)[...]
-        while let byte = rest.popFirst() {
-            if byte == UInt8(ascii: "\\"), rest.count >= 3,
-                let value = UInt8(String(decoding: rest.prefix(3), as: UTF8.self), radix: 8)
-            {
-                bytes.append(value)
-                rest = rest.dropFirst(3)
-            } else {
-                bytes.append(byte)
-            }
-        }
-        return String(decoding: bytes, as: UTF8.self)
-    }
 }

@@ -131,7 +131,7 @@ extension ProcessInspector {
     }
 
     /// The numbered entries of a directory, and whether those are all.
-    static func numbers(in path: String, limit: Int32) -> (numbers: [Int32], areAll: Bool) {
+    package static func numbers(in path: String, limit: Int32) -> (numbers: [Int32], areAll: Bool) {
         guard let directory = try? FileDescriptor.open(path, [.read, .directory]) else { return ([], true) }
         var result: Int32 = 0
         let numbers = unsafe [Int32](unsafeUninitializedCapacity: Int(limit)) { buffer, count in

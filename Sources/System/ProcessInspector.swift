@@ -23,7 +23,8 @@ package final class ProcessInspector {
     private var processes: [Int32: KnownProcess] = [:]
     private var places: [String: [Place]] = [:]
     private var questions: UInt64 = 0
-    var budget: SearchBudget
+    /// What its searches may still take.
+    package var budget: SearchBudget
 
     private static let processLimit = 256
     private static let cgroupLimit = 1024
@@ -35,7 +36,8 @@ package final class ProcessInspector {
         self.init(context: context, cgroups: cgroups, budget: SearchBudget(at: Clock.now()))
     }
 
-    init(context: [String], cgroups: CgroupTree, budget: SearchBudget) {
+    /// An inspector with another budget for its searches.
+    package init(context: [String], cgroups: CgroupTree, budget: SearchBudget) {
         variables = context
         self.cgroups = cgroups
         self.budget = budget

@@ -1,13 +1,13 @@
 /// Readers of what a process says about itself in /proc: bounded, since it is the process's own choice of words.
-enum ProcessText {
+package enum ProcessText {
     /// How much of a command line is read, and of it kept.
-    static let commandLimit = 4096
+    package static let commandLimit = 4096
     private static let argumentLimit = 64
     private static let textLimit = 1024
     private static let variableLimit = 256
 
     /// The arguments of a /proc/PID/cmdline: at most 64, and of each 1,024 bytes, what was cut marked with "…".
-    static func command(_ bytes: [UInt8]) -> [String] {
+    package static func command(_ bytes: [UInt8]) -> [String] {
         var rest = bytes[...]
         let wasCut = bytes.count >= commandLimit
         var arguments: [String] = []
@@ -25,7 +25,7 @@ enum ProcessText {
     }
 
     /// The variables with these names in a /proc/PID/environ: the first of each name, of each 256 bytes.
-    static func variables(_ names: [String], in bytes: [UInt8]) -> [String: String] {
+    package static func variables(_ names: [String], in bytes: [UInt8]) -> [String: String] {
         var found: [String: String] = [:]
         for entry in bytes.split(separator: 0) {
             guard let equals = entry.firstIndex(of: UInt8(ascii: "=")) else { continue }

@@ -1,13 +1,13 @@
-import Model
+package import Model
 
 /// How much of the loop's time the searches for a socket's holder may take.
 ///
 /// The number of a workload's processes and descriptors is the workload's own choice: without a budget a program that opens
 /// many could keep every other workload's verdict waiting. Each cgroup earns a share of the time that passes, and all of them
 /// together earn another; a search ends when either is used up, and the record then names no process.
-struct SearchBudget {
+package struct SearchBudget {
     /// A bucket that fills as time passes.
-    struct Bucket {
+    private struct Bucket {
         let capacity: Int64
         /// The part of the time that is earned is one of this many.
         let divisor: Int64
@@ -36,13 +36,14 @@ struct SearchBudget {
     /// How many cgroups are told apart; beyond that all start anew.
     private static let cgroupLimit = 1024
 
-    init(at now: Instant, isUnlimited: Bool = false) {
+    /// A full budget; without limits for tests, and for callers that may wait.
+    package init(at now: Instant, isUnlimited: Bool = false) {
         self.isUnlimited = isUnlimited
         all = Bucket(capacity: .milliseconds(40), divisor: 2, at: now)
     }
 
     /// When a search for a socket of this cgroup that starts now must have ended; nil when it may not start.
-    mutating func deadline(for cgroup: String, at now: Instant) -> Instant? {
+    package mutating func deadline(for cgroup: String, at now: Instant) -> Instant? {
         if isUnlimited { return now + .seconds(3600) }
         all.earn(until: now)
         if cgroups.count >= Self.cgroupLimit { cgroups.removeAll() }
@@ -55,7 +56,7 @@ struct SearchBudget {
     }
 
     /// Takes what a search has cost.
-    mutating func spend(_ cost: Instant.Span, for cgroup: String) {
+    package mutating func spend(_ cost: Instant.Span, for cgroup: String) {
         all.spend(cost.nanoseconds)
         cgroups[cgroup]?.spend(cost.nanoseconds)
     }
