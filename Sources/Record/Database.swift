@@ -12,13 +12,16 @@ enum Value {
     init(_ number: Int64?) { self = number.map { .integer($0) } ?? .null }
 }
 
-/// One connection to SQLite with its prepared statements. Used by one thread at a time, which its owner sees to.
+/// One connection to SQLite with its prepared statements.
+///
+/// Used by one thread at a time, which its owner sees to.
 @safe
 final class Database {
     private var handle: OpaquePointer?
     private var statements: [String: Statement] = [:]
     private let faults: Faults?
-    private var isFull = false
+    /// Whether `synchronous` is FULL; nil when setting it failed.
+    private var isFull: Bool? = false
 
     /// Opens the file, which exists; read-only when asked.
     init(path: String, readOnly: Bool, faults: Faults? = nil) throws(StoreError) {
@@ -34,7 +37,7 @@ final class Database {
             unsafe handle = nil
             throw error
         }
-        unsafe sqlite3_busy_timeout(opened, readOnly ? 250 : 5000)
+        unsafe sqlite3_busy_timeout(opened, readOnly ? 250 : 1000)
     }
 
     deinit { close() }
@@ -97,6 +100,7 @@ final class Database {
         // A rollback that failed would make every later BEGIN fail as well.
         rollback()
         if durable != isFull {
+            isFull = nil
             try execute(durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL")
             isFull = durable
         }

@@ -1,10 +1,14 @@
 package import Model
 
-/// Which events are wanted. An empty set of kinds or verdicts asks for all.
+/// Which events are wanted.
+///
+/// An empty set of kinds or verdicts asks for all.
 package struct EventFilter: Hashable, Sendable {
     /// Not before this time.
     package var since: WallTime?
-    /// Only after this place in the record: the oldest `limit` of those, for followers. Otherwise the newest are taken.
+    /// Only after this place in the record: the oldest `limit` of those, for followers.
+    ///
+    /// Otherwise the newest are taken.
     package var afterSequence: Int64?
     package var workload: String?
     package var verdicts: Set<Verdict>

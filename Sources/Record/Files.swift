@@ -46,6 +46,14 @@ enum StateDirectory {
         return descriptor
     }
 
+    /// Brings the names of new files to the disk.
+    static func sync(_ directory: String) throws(StoreError) {
+        let descriptor = unsafe open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw StoreError.system(call: "open", path: directory, code: errno) }
+        defer { close(descriptor) }
+        guard fsync(descriptor) == 0 else { throw StoreError.system(call: "fsync", path: directory, code: errno) }
+    }
+
     /// Takes the lock of the directory and leaves the pid in it; the lock lasts until the descriptor is closed.
     static func lock(_ directory: String) throws(StoreError) -> Int32 {
         let path = "\(directory)/\(lockName)"

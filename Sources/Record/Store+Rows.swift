@@ -9,10 +9,14 @@ extension Store {
     /// All requests, by number; those of `upsertRequests` once they were written.
     package func requests() throws(StoreError) -> [RequestRow] { try reader.requests() }
 
-    /// The number for the next request. For the start: it knows nothing of rows that are still queued.
+    /// The number for the next request.
+    ///
+    /// For the start: it knows nothing of rows that are still queued.
     package func nextRequestNumber() throws(StoreError) -> Int64 { try reader.nextRequestNumber() }
 
-    /// Queues rows to be written with the next events; does not wait. A later row with the same number replaces an earlier.
+    /// Queues rows to be written with the next events; does not wait.
+    ///
+    /// A later row with the same number replaces an earlier.
     ///
     /// The newest 10,000 by `last` are kept.
     package func upsertRequests(_ rows: [RequestRow]) {
@@ -29,7 +33,9 @@ extension Store {
         try reader.grants(state: state)
     }
 
-    /// Stores a grant, and answers with its number once it is on the disk: a new one when `id` is 0. Waits for the disk.
+    /// Stores a grant, and answers with its number once it is on the disk: a new one when `id` is 0.
+    ///
+    /// Waits for the disk.
     package func insertGrant(_ row: GrantRow) throws(StoreError) -> Int64 {
         try writer.perform { (database) throws(StoreError) in
             try database.transaction(durable: true) { () throws(StoreError) in
@@ -43,7 +49,9 @@ extension Store {
         }
     }
 
-    /// Changes what became of grants, and returns once that is on the disk. Unknown numbers are left alone.
+    /// Changes what became of grants, and returns once that is on the disk.
+    ///
+    /// Unknown numbers are left alone.
     package func setGrants(_ ids: [Int64], to state: GrantRow.State) throws(StoreError) {
         guard !ids.isEmpty else { return }
         try writer.perform { (database) throws(StoreError) in
@@ -58,7 +66,9 @@ extension Store {
         }
     }
 
-    /// Queues what is left of active grants at this time of the wall clock; does not wait. It never grows.
+    /// Queues what is left of active grants at this time of the wall clock; does not wait.
+    ///
+    /// It never grows.
     package func updateRemaining(_ remaining: [Int64: Instant.Span], at wall: WallTime) {
         queue { changes in
             for (id, span) in remaining { changes.remaining[id] = Changes.Remaining(span: span, wall: wall) }

@@ -32,6 +32,7 @@ package final class Store: Sendable {
             Glibc.close(try StateDirectory.openPrivate(path))
             let database = try Database(path: path, readOnly: false, faults: faults)
             try Schema.prepare(database)
+            try StateDirectory.sync(directory)
             reader = try StoreReader(directory: directory)
             try openPipe(&pipe)
             writer = try Writer(database: database, options: options, notice: pipe[1])
@@ -64,11 +65,14 @@ package final class Store: Sendable {
     @discardableResult
     package func append(_ event: Event) -> Bool { writer.append(event) }
 
-    /// Waits until all events and changes queued before are on the disk; the error when they could not be written now. They
-    /// stay queued then.
+    /// Waits until all events and changes queued before are on the disk.
+    ///
+    /// Throws when they could not be written now; they stay queued then.
     package func flush() throws(StoreError) { try writer.flush() }
 
-    /// Writes what is queued, trying once, and ends the thread. What cannot be written is counted in `health.lost`.
+    /// Writes what is queued, trying once, and ends the thread.
+    ///
+    /// What cannot be written is counted in `health.lost`.
     ///
     /// Reading still works afterwards; the lock is kept until the store goes.
     package func close() {

@@ -73,7 +73,10 @@ extension Writer {
 
     /// Writes the first events of the backlog, and the changes; false when that failed and they stay where they are.
     private func writeBatch(isStopping: Bool) -> Bool {
-        guard !backlog.isEmpty || !changes.isEmpty || !flushes.isEmpty else { return true }
+        guard !backlog.isEmpty || !changes.isEmpty || !flushes.isEmpty else {
+            retryAt = nil
+            return true
+        }
         let durable = isStopping || !flushes.isEmpty
         do throws(StoreError) {
             let count = try database.transaction(durable: durable) { () throws(StoreError) in
@@ -166,6 +169,8 @@ extension Writer {
         gate.signal(.done)
         gate.unlock()
         backlog = []
+        // Tidiness only: the next start reads the log just as well.
+        try? database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         database.close()
     }
 }

@@ -105,7 +105,9 @@ final class Writer: @unchecked Sendable {
         }
     }
 
-    /// Writes what is queued, trying once, and ends the thread. Only the first call does anything.
+    /// Writes what is queued, trying once, and ends the thread.
+    ///
+    /// Only the first call does anything.
     func stop() {
         gate.lock()
         let isFirst = !shared.isStopping
@@ -121,7 +123,8 @@ final class Writer: @unchecked Sendable {
         defer { gate.unlock() }
         guard !shared.isStopping, shared.incoming.count + shared.held < options.capacity else {
             shared.health.lost += 1
-            shared.unreported = ((shared.unreported?.count ?? 0) + 1, event.time)
+            // Once it stops, nobody is left to write an alarm.
+            if !shared.isStopping { shared.unreported = ((shared.unreported?.count ?? 0) + 1, event.time) }
             return false
         }
         reportLoss()
@@ -135,7 +138,9 @@ final class Writer: @unchecked Sendable {
         return true
     }
 
-    /// Puts the alarm about lost events where they would have stood. Called with the lock held.
+    /// Puts the alarm about lost events where they would have stood.
+    ///
+    /// Called with the lock held.
     func reportLoss() {
         guard let (count, time) = shared.unreported else { return }
         var alarm = Event(time: time, kind: .alarm)
