@@ -14,7 +14,8 @@ final class ControlConnection {
     let peer: Peer
     private let socket: FileDescriptor
     private let loop: EventLoop
-    private unowned let server: ControlServer
+    /// Gone while the server closes its clients at its own end.
+    private weak var server: ControlServer?
     private var registration: Registration?
     private var interest: Interest = .read
     private var input: [UInt8] = []
@@ -73,12 +74,12 @@ final class ControlConnection {
             budget -= 1
             guard let call = call(in: message) else { return close() }
             current = call
-            server.handle(call)
+            server?.handle(call)
         }
         guard isOpen else { return }
         if current == nil, budget == 0 {
             loop.defer { [weak self] in self?.work() }
-        } else if current == nil, input.count - scanned > Self.messageLimit || (inputEnded && pendingBytes == 0) {
+        } else if current == nil, scanned > Self.messageLimit || (inputEnded && pendingBytes == 0) {
             // Too long a message; or all is answered and nothing more will come.
             return close()
         }
@@ -107,7 +108,7 @@ final class ControlConnection {
         else { return nil }
         let parameters = json["parameters"] ?? .null
         guard parameters.isNull || parameters.object != nil else { return nil }
-        lastUse = server.tick()
+        lastUse = server?.tick() ?? 0
         return ControlCall(
             qualifiedMethod: method,
             parameters: parameters.isNull ? .object([]) : parameters,
@@ -182,6 +183,6 @@ final class ControlConnection {
         // Later: the owner of the call may be walking through its followers right now.
         if let handler = current?.lost() { loop.defer(handler) }
         current = nil
-        server.closed(self)
+        server?.closed(self)
     }
 }
