@@ -1,0 +1,127 @@
+import Glibc
+
+/// What tells one state of a file from another without reading it.
+struct FileStamp: Hashable {
+    let device: UInt64
+    let inode: UInt64
+    let size: Int64
+    let modified: Int64
+    let changed: Int64
+    let isRegular: Bool
+    let isDirectory: Bool
+
+    init(_ status: stat) {
+        self.device = UInt64(status.st_dev)
+        self.inode = UInt64(status.st_ino)
+        self.size = Int64(status.st_size)
+        self.modified = Int64(status.st_mtim.tv_sec) &* 1_000_000_000 &+ Int64(status.st_mtim.tv_nsec)
+        self.changed = Int64(status.st_ctim.tv_sec) &* 1_000_000_000 &+ Int64(status.st_ctim.tv_nsec)
+        self.isRegular = status.st_mode & S_IFMT == S_IFREG
+        self.isDirectory = status.st_mode & S_IFMT == S_IFDIR
+    }
+
+    /// Whether a later change could have left the stamp as it is: it was taken within the grain of the file system's
+    /// clock after the last change, or the clock was set back.
+    func isFresh(at now: Int64) -> Bool { now < changed &+ 50_000_000 }
+}
+
+/// An open folder.
+@safe struct Folder: ~Copyable {
+    private let stream: OpaquePointer
+    private let descriptor: Int32
+
+    /// Opens the folder; throws what the system said.
+    init(_ path: String) throws(SystemError) {
+        let descriptor = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw SystemError(errno) }
+        guard let stream = unsafe fdopendir(descriptor) else {
+            let error = SystemError(errno)
+            close(descriptor)
+            throw error
+        }
+        unsafe self.stream = stream
+        self.descriptor = descriptor
+    }
+
+    deinit { unsafe closedir(stream) }
+
+    /// The names in the folder in no order, those that begin with a dot left out; throws what the system said.
+    borrowing func names() throws(SystemError) -> [String] {
+        var names: [String] = []
+        while true {
+            errno = 0
+            guard let entry = unsafe readdir(stream) else {
+                guard errno == 0 else { throw SystemError(errno) }
+                return names
+            }
+            let name = unsafe UnsafeRawPointer(entry) + (MemoryLayout<dirent>.offset(of: \.d_name) ?? 0)
+            let text = unsafe String(cString: name.assumingMemoryBound(to: CChar.self))
+            if text.utf8.first != UInt8(ascii: ".") { names.append(text) }
+        }
+    }
+
+    /// The stamp of a file, symbolic links followed.
+    borrowing func stamp(_ name: String) throws(SystemError) -> FileStamp {
+        var status = stat()
+        guard unsafe fstatat(descriptor, name, &status, 0) == 0 else { throw SystemError(errno) }
+        return FileStamp(status)
+    }
+
+    /// The content of a file and the stamp it had before it was read, at most `limit` and one bytes.
+    borrowing func read(_ name: String, limit: Int) throws(SystemError) -> (bytes: [UInt8], stamp: FileStamp) {
+        try SmallFile.read(at: descriptor, name, limit: limit)
+    }
+}
+
+/// Reads whole files that are known to be small.
+enum SmallFile {
+    /// The content of a file and the stamp it had before it was read. Reads at most `limit` and one bytes.
+    static func read(
+        at folder: Int32 = AT_FDCWD,
+        _ name: String,
+        limit: Int,
+    ) throws(SystemError) -> (bytes: [UInt8], stamp: FileStamp) {
+        // Not to wait for a writer, should it be a FIFO.
+        let descriptor = unsafe openat(folder, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else { throw SystemError(errno) }
+        defer { close(descriptor) }
+        var status = stat()
+        guard unsafe fstat(descriptor, &status) == 0 else { throw SystemError(errno) }
+        let stamp = FileStamp(status)
+        guard stamp.isRegular else { return ([], stamp) }
+        var bytes = [UInt8](repeating: 0, count: min(Int(clamping: stamp.size), limit) + 1)
+        var count = 0
+        while true {
+            if count == bytes.count {
+                guard count <= limit else { break }
+                bytes += [UInt8](repeating: 0, count: min(4096, limit + 1 - count))
+            }
+            let step = unsafe bytes.withUnsafeMutableBytes { buffer in
+                let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[count...])
+                return unsafe Glibc.read(descriptor, rest.baseAddress, rest.count)
+            }
+            guard step >= 0 || errno == EINTR else { throw SystemError(errno) }
+            if step == 0 { break }
+            count += max(step, 0)
+        }
+        bytes.removeLast(bytes.count - count)
+        return (bytes, stamp)
+    }
+}
+
+/// What the system said when a file could not be read.
+struct SystemError: Error {
+    private let code: Int32
+
+    init(_ code: Int32) { self.code = code }
+
+    /// As `strerror` says it.
+    var message: String { unsafe String(cString: strerror(code)) }
+}
+
+/// The wall clock in nanoseconds, to tell fresh stamps.
+func wallClock() -> Int64 {
+    var time = timespec()
+    unsafe clock_gettime(CLOCK_REALTIME, &time)
+    return Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)
+}

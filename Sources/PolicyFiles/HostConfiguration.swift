@@ -1,0 +1,41 @@
+package import Model
+
+/// What the host decides about the daemon: `/etc/egressd/egressd.yaml`.
+package struct HostConfiguration: Hashable, Sendable {
+    /// Whether verdicts are carried out.
+    package enum Mode: String, Sendable, CaseIterable {
+        case enforce
+        /// Nothing is refused, everything is recorded.
+        case observe
+    }
+
+    /// What becomes of the requests of processes that no workload owns.
+    package enum Unidentified: String, Sendable, CaseIterable {
+        case allow
+        case observe
+        case deny
+    }
+
+    /// The folder of the policy files.
+    package var policies = "/etc/egressd/policies"
+    package var mode = Mode.enforce
+    package var unidentified = Unidentified.observe
+    /// The resolvers that the broker asks; the nameservers of `/etc/resolv.conf` unless the file names some.
+    package var dnsUpstreams: [IPAddress] = []
+    /// The path of the control socket.
+    package var control = "/run/egressd/control.sock"
+    /// The folder of the record.
+    package var state = "/var/lib/egressd"
+    /// The unix group that may approve; nil: root alone.
+    package var approverGroup: String?
+    /// The unix group that may look; nil: root and the approvers alone.
+    package var viewerGroup: String?
+    /// The environment variables of a process that go into its events.
+    package var context: [String] = []
+    /// The first netfilter queue number.
+    package var queue: UInt16 = 8100
+    /// The file this was read from, as it was given.
+    package var path = ""
+
+    package init() {}
+}
