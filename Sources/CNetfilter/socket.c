@@ -24,6 +24,8 @@ int enf_open(int protocol, uint32_t receive_buffer) {
     return fd;
 }
 
+void enf_close(int fd) { close(fd); }
+
 long enf_receive(int fd, uint8_t *buffer, size_t size, bool wait) {
     for (;;) {
         ssize_t count = recv(fd, buffer, size, MSG_TRUNC | (wait ? 0 : MSG_DONTWAIT));

@@ -19,6 +19,8 @@
 // bytes are forced (SO_RCVBUFFORCE), or asked for when forcing is not permitted.
 int enf_open(int protocol, uint32_t receive_buffer);
 
+void enf_close(int fd);
+
 // Receives one datagram of netlink messages. -EAGAIN when `wait` is false and nothing is there; -ENOBUFS: state unknown.
 long enf_receive(int fd, uint8_t *buffer, size_t size, bool wait);
 
@@ -49,7 +51,7 @@ int enf_chain_add(struct enf_batch *batch, uint8_t family, const char *table, co
 int enf_chain_flush(struct enf_batch *batch, uint8_t family, const char *table, const char *chain);
 
 struct enf_set {
-    const char *name;
+    const char *_Nullable name;
     uint32_t flags;          // NFT_SET_*
     uint32_t key_type;       // nft's type numbers, 6 bits a field, the first field highest
     uint32_t key_length;     // bytes, every field padded to 4

@@ -1,0 +1,37 @@
+/// What the kernel refused.
+package struct NetfilterError: Error, Hashable, CustomStringConvertible {
+    /// The errno value.
+    package let code: Int32
+    /// What was asked of the kernel.
+    package let operation: String
+
+    package init(code: Int32, operation: String) {
+        self.code = code
+        self.operation = operation
+    }
+
+    package static let notPermitted: Int32 = 1
+    package static let notFound: Int32 = 2
+    package static let again: Int32 = 11
+    package static let busy: Int32 = 16
+    package static let exists: Int32 = 17
+    package static let noBuffers: Int32 = 105
+
+    package var description: String {
+        let mend =
+            switch code {
+            case Self.notPermitted: "; run as root or with CAP_NET_ADMIN, and only one egressd in a network namespace"
+            case Self.busy: "; another program uses it"
+            case Self.noBuffers: "; raise net.core.rmem_max"
+            default: ""
+            }
+        return "\(operation): errno \(code)\(mend)"
+    }
+}
+
+/// The non-negative result of a call of the shim, or its error.
+@discardableResult
+func check(_ result: Int32, _ operation: @autoclosure () -> String) throws(NetfilterError) -> Int32 {
+    guard result >= 0 else { throw NetfilterError(code: -result, operation: operation()) }
+    return result
+}

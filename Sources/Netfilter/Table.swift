@@ -1,0 +1,176 @@
+// The coexistence contract.
+//
+// * One table, `inet egressd`; its base chains are `identify` (output, -150), `decide` (output, 0), `inbound` (input, 0) and
+//   `forward` (forward, 0), all of policy drop. Nobody else's table, chain or rule is touched.
+// * The connection mark of every connection of the host is ours (``Stamp``): a foreign rule that sets it (CONNMARK, `ct mark
+//   set`) makes the connection unknown, which is refused, never let through. Packet marks and routing rules are left alone.
+// * Queues `queue`…`queue + 13` and the log groups `queue` and `queue + 1` of the configuration.
+// * Where the kernel has both flags (6.9 and later) the table is owned and persists: others can neither flush nor delete it,
+//   and it outlives the daemon. Elsewhere `nft flush ruleset` takes it away; nothing has rules then.
+// * A new daemon adopts the table in one transaction; a daemon whose owner lives is refused by the kernel.
+internal import CNetfilter
+package import Ruleset
+
+/// What the kernel can do, as tried at start.
+package struct Features: Hashable, Sendable {
+    /// The `queue` expression; else the xt target through nft_compat.
+    package var queueExpression: Bool
+    /// Table flags owner and persist (6.9 and later).
+    package var ownedTable: Bool
+
+    package init(queueExpression: Bool, ownedTable: Bool) {
+        self.queueExpression = queueExpression
+        self.ownedTable = ownedTable
+    }
+}
+
+/// The table in the kernel.
+///
+/// Changes are transactions: all of one, or nothing. Not thread-safe.
+package final class Table {
+    private let socket: Int32
+    private let transaction: Transaction
+    package let features: Features
+
+    // NFT_TABLE_F_OWNER | NFT_TABLE_F_PERSIST of include/uapi/linux/netfilter/nf_tables.h.
+    private static let ownerAndPersist: UInt32 = 0x2 | 0x4
+    private static let inet: UInt8 = 1
+
+    /// Opens the netlink socket that will own the table, and tries what the kernel can do.
+    package init() throws(NetfilterError) {
+        // NETLINK_NETFILTER of include/uapi/linux/netlink.h. Answers to a large transaction are many.
+        let socket = try check(enf_open(12, 16 << 20), "opening a netfilter socket")
+        self.socket = socket
+        do throws(NetfilterError) {
+            self.features = try Self.probe(socket)
+        } catch {
+            enf_close(socket)
+            throw error
+        }
+        self.transaction = Transaction(usesQueueExpression: features.queueExpression)
+    }
+
+    deinit { enf_close(socket) }
+
+    /// Makes a table of another name for a moment, once for every feature.
+    private static func probe(_ socket: Int32) throws(NetfilterError) -> Features {
+        let name = "egressd-probe"
+        func tries(flags: UInt32, queueExpression: Bool?) -> NetfilterError? {
+            let transaction = Transaction(table: name, usesQueueExpression: queueExpression ?? false)
+            transaction.addTable(flags: flags)
+            if queueExpression != nil {
+                transaction.addChain(ChainDefinition("probe", []))
+                transaction.addRule(RuleLine(then: .queue(0)), to: "probe")
+            }
+            transaction.deleteTable()
+            do throws(NetfilterError) {
+                try transaction.commit(socket, "probing the kernel")
+                return nil
+            } catch {
+                return error
+            }
+        }
+        if let error = tries(flags: 0, queueExpression: nil) { throw error }
+        let expression = tries(flags: 0, queueExpression: true)
+        if expression != nil, let error = tries(flags: 0, queueExpression: false) {
+            throw NetfilterError(
+                code: error.code,
+                operation: "the kernel has neither the nft queue expression nor the NFQUEUE target (CONFIG_NFT_QUEUE, "
+                    + "CONFIG_NETFILTER_XT_TARGET_NFQUEUE); without one nothing can be judged",
+            )
+        }
+        return Features(
+            queueExpression: expression == nil,
+            ownedTable: tries(flags: ownerAndPersist, queueExpression: nil) == nil,
+        )
+    }
+
+    /// Whether the table is there, made by an earlier daemon.
+    package func exists() throws(NetfilterError) -> Bool {
+        var flags: UInt32 = 0
+        let result = unsafe enf_table_get(socket, Self.inet, Layout.table, &flags)
+        if result == -NetfilterError.notFound { return false }
+        try check(result, "looking for table inet \(Layout.table)")
+        return true
+    }
+
+    /// Puts the table in force in one transaction, whatever was there: no packet meets half of it.
+    ///
+    /// Sets keep their identity and get their elements anew, rules are replaced. When an earlier version's sets differ,
+    /// the table is made anew in the same transaction.
+    package func install(_ layout: Layout, elements: [ElementChange]) throws(NetfilterError) {
+        do throws(NetfilterError) {
+            try install(layout, elements: elements, anew: false)
+        } catch where error.code == NetfilterError.exists || error.code == NetfilterError.busy || error.code == 22 {
+            guard try exists() else { throw error }
+            try install(layout, elements: elements, anew: true)
+        }
+    }
+
+    private func install(_ layout: Layout, elements: [ElementChange], anew: Bool) throws(NetfilterError) {
+        let flags = features.ownedTable ? Self.ownerAndPersist : 0
+        transaction.addTable(flags: flags)
+        if anew {
+            transaction.deleteTable()
+            transaction.addTable(flags: flags)
+        }
+        let sets = layout.sets
+        for set in sets { transaction.addSet(set) }
+        let chains = layout.chains
+        for chain in chains { transaction.addChain(chain) }
+        for chain in chains { transaction.flushRules(of: chain.name) }
+        for set in sets { transaction.flushElements(of: set.name) }
+        for change in layout.constants + elements { transaction.change(change) }
+        for chain in chains {
+            for rule in chain.rules { transaction.addRule(rule, to: chain.name) }
+        }
+        try transaction.commit(socket, "installing table inet \(Layout.table)")
+    }
+
+    /// Changes elements in one transaction: all, or none.
+    package func apply(_ changes: [ElementChange]) throws(NetfilterError) {
+        for change in changes { transaction.change(change) }
+        guard !transaction.isEmpty else { return }
+        try transaction.commit(socket, "changing elements of table inet \(Layout.table)")
+    }
+
+    /// Replaces all elements of these sets, and changes others, in one transaction.
+    package func replace(_ sets: [String], _ changes: [ElementChange]) throws(NetfilterError) {
+        for set in sets { transaction.flushElements(of: set) }
+        try apply(changes)
+    }
+
+    /// How many packets each element of a counting set has met, by key.
+    package func counts(of set: String) throws(NetfilterError) -> [[UInt8]: UInt64] {
+        var counts = Counts()
+        let result = unsafe withUnsafeMutablePointer(to: &counts) { pointer in
+            unsafe enf_elements_dump(socket, Self.inet, Layout.table, set, pointer) { context, key, length, packets in
+                let bytes = unsafe Array(UnsafeBufferPointer(start: key, count: Int(length)))
+                unsafe context?.assumingMemoryBound(to: Counts.self).pointee.byKey[bytes] = packets
+            }
+        }
+        try check(result, "reading the counters of set \(set)")
+        return counts.byKey
+    }
+
+    /// How many packets one element has met; nil when it is not there.
+    package func count(of element: SetElement, in set: String) throws(NetfilterError) -> UInt64? {
+        var packets: UInt64 = 0
+        let result = unsafe enf_element_packets(
+            socket,
+            Self.inet,
+            Layout.table,
+            set,
+            element.key,
+            UInt32(element.key.count),
+            &packets,
+        )
+        if result == -NetfilterError.notFound { return nil }
+        try check(result, "reading a counter of set \(set)")
+        return packets
+    }
+
+    private struct Counts {
+        var byKey: [[UInt8]: UInt64] = [:]
+    }
+}

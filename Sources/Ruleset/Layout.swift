@@ -1,0 +1,135 @@
+internal import Model
+
+/// The sets and chains of the table: few, fixed, and the same for every policy. Policy is only elements.
+package struct Layout: Hashable, Sendable {
+    /// The table's name, in the `inet` family.
+    package static let table = "egressd"
+    /// How deep a cgroup may lie and still be told from its parent; deeper ones are what their ancestor at this depth is.
+    package static let depths: ClosedRange<UInt32> = 1...8
+    /// Into how many maps the ranges of all workloads are cut, by the low bits of the workload's number: a commit copies
+    /// every interval map it touches.
+    package static let shards = 64
+    /// Over how many queues the questions are spread, so that one workload cannot fill another's.
+    package static let askers = 8
+
+    /// The question that a queue asks.
+    package enum Question: UInt16, Sendable, CaseIterable {
+        /// Which identity sent this? Output, before anything else.
+        case sender = 0
+        /// Which identity would receive this? Input.
+        case receiver = 1
+        /// May the peer open this connection to a workload? Input.
+        case inbound = 2
+        /// May the sender reach this local socket? Input, from loopback.
+        case loopback = 3
+        /// May this be forwarded?
+        case forward = 4
+        /// May this go out as an answer? Output, reply direction, without a valid stamp.
+        case reply = 5
+        /// May this go out?
+        case outbound = 6
+    }
+
+    /// The first number of `askers + 6` consecutive queues, and of two log groups.
+    package let firstQueue: UInt16
+    /// Nothing is refused by a rule of the table itself.
+    package let observesOnly: Bool
+
+    package init(firstQueue: UInt16, observesOnly: Bool) {
+        self.firstQueue = firstQueue
+        self.observesOnly = observesOnly
+    }
+
+    /// The queues in use.
+    package var queues: ClosedRange<UInt16> { firstQueue...(firstQueue + Question.outbound.rawValue + UInt16(Self.askers) - 1) }
+
+    /// The question of a queue.
+    package func question(ofQueue number: UInt16) -> Question {
+        Question(rawValue: min(number &- firstQueue, Question.outbound.rawValue)) ?? .outbound
+    }
+
+    /// The log group of connections that the maps let through.
+    package var allowedGroup: UInt16 { firstQueue }
+    /// The log group of packets that a rule of the table refused.
+    package var refusedGroup: UInt16 { firstQueue + 1 }
+
+    /// The number of the map that holds an identity's ranges.
+    package static func shard(of identity: Identity) -> Int { Int(identity.number) % shards }
+
+    package static func suffix(_ family: Field.Family) -> String { family == .v4 ? "4" : "6" }
+}
+
+extension Layout {
+    /// The sets and maps, in the order in which they are made.
+    package var sets: [SetDefinition] {
+        var sets: [SetDefinition] = [
+            SetDefinition("workloads", key: [.cgroup, .uid], data: .mark),
+            SetDefinition("senders", key: [.cgroup, .uid, .mark]),
+            SetDefinition("owners", key: [.cgroup], data: .mark),
+            SetDefinition("residents", key: [.cgroup, .mark]),
+            SetDefinition("strangers", key: [.cgroup]),
+            SetDefinition("roots", key: [.cgroup]),
+            SetDefinition("ported", key: [.transport]),
+            SetDefinition("current", key: [.mark]),
+            SetDefinition("stamps", key: [.mark], data: .mark),
+            SetDefinition("open", key: [.mark]),
+            SetDefinition("free", key: [.mark]),
+            SetDefinition("shards4", key: [.mark], data: .verdict),
+            SetDefinition("shards6", key: [.mark], data: .verdict),
+            SetDefinition("listens4", key: [.mark], data: .verdict),
+            SetDefinition("listens6", key: [.mark], data: .verdict),
+            SetDefinition("askers", key: [.mark], data: .verdict),
+        ]
+        for family in Field.Family.allCases {
+            let suffix = Self.suffix(family)
+            let address: SetDefinition.FieldType = family == .v4 ? .ipv4 : .ipv6
+            let request: [SetDefinition.FieldType] = [.mark, address, .transport, .service]
+            sets += [
+                SetDefinition("grants\(suffix)", key: request, hasTimeout: true),
+                SetDefinition("hosts\(suffix)", key: request),
+                SetDefinition("answers\(suffix)", key: request + [.service], data: .verdict, hasTimeout: true),
+                SetDefinition("arrivals\(suffix)", key: request + [.service], data: .verdict, hasTimeout: true),
+                SetDefinition("denied\(suffix)", key: request, counts: true),
+                SetDefinition("knocks\(suffix)", key: request, counts: true),
+                SetDefinition("seen\(suffix)", key: request, counts: true),
+                SetDefinition("others\(suffix)", key: [.mark, address, .transport], data: .verdict, counts: true),
+            ]
+            for shard in 0..<Self.shards {
+                sets.append(SetDefinition("rules\(suffix)_\(shard)", key: request, isInterval: true))
+                sets.append(SetDefinition("listen\(suffix)_\(shard)", key: request, isInterval: true))
+            }
+        }
+        return sets
+    }
+
+    /// The elements that never change.
+    package var constants: [ElementChange] {
+        func marks(_ count: Int, _ chain: (Int) -> SetElement.Data) -> [SetElement] {
+            (0..<count).map { index in
+                var key = Key(capacity: 4)
+                key.host(UInt32(index) << 16)
+                return SetElement(key: key.bytes, data: chain(index))
+            }
+        }
+        var ported: [SetElement] = []
+        for transport in [Transport.tcp, .udp] {
+            var key = Key(capacity: 4)
+            key.transport(transport)
+            ported.append(SetElement(key: key.bytes))
+        }
+        var kernel = Key(capacity: 4)
+        kernel.host(Stamp(.kernel, generation: 0, .allowed).mark)
+        return [
+            ElementChange(set: "ported", add: ported),
+            ElementChange(set: "current", add: [SetElement(key: kernel.bytes)]),
+            ElementChange(set: "shards4", add: marks(Self.shards) { .jump("rules4_\($0)") }),
+            ElementChange(set: "shards6", add: marks(Self.shards) { .jump("rules6_\($0)") }),
+            ElementChange(set: "listens4", add: marks(Self.shards) { .jump("listen4_\($0)") }),
+            ElementChange(set: "listens6", add: marks(Self.shards) { .jump("listen6_\($0)") }),
+            ElementChange(set: "askers", add: marks(Self.askers) { .goto("ask_\($0)") }),
+        ]
+    }
+
+    static let shardMask = UInt32(shards - 1) << 16
+    static let askerMask = UInt32(askers - 1) << 16
+}
