@@ -1,0 +1,65 @@
+import Glibc
+import Model
+import Testing
+
+@testable import Record
+
+/// A directory of its own for one test, removed afterwards.
+final class Scratch {
+    let parent: String
+    var path: String { parent + "/state" }
+
+    init() throws {
+        var template = Array("/tmp/egressd-record-XXXXXX".utf8CString)
+        parent = try #require(unsafe mkdtemp(&template).map { unsafe String(cString: $0) })
+    }
+
+    deinit {
+        for name in (try? names(in: path)) ?? [] { unsafe unlink("\(path)/\(name)") }
+        unsafe rmdir(path)
+        unsafe rmdir(parent)
+    }
+
+    func names(in directory: String) throws -> [String] {
+        guard let stream = unsafe opendir(directory) else {
+            throw StoreError.system(call: "opendir", path: directory, code: errno)
+        }
+        defer { unsafe closedir(stream) }
+        var names: [String] = []
+        while let entry = unsafe readdir(stream) {
+            let name = unsafe withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+                unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names
+    }
+
+    /// The permission bits of a file in the directory, or of the directory itself.
+    func mode(of name: String = "") throws -> mode_t {
+        var status = stat()
+        try #require(unsafe stat("\(path)/\(name)", &status) == 0)
+        return status.st_mode & 0o777
+    }
+}
+
+extension Writer.Options {
+    /// Small and impatient, so that tests wait for nothing.
+    static func quick(capacity: Int = 65_536, batch: Int = 4096) -> Self {
+        Self(capacity: capacity, batch: batch, linger: 1_000_000, retry: 5_000_000)
+    }
+}
+
+/// An event that its number tells from others.
+func event(_ number: Int, workload: String = "w", verdict: Verdict = .deny, kind: Event.Kind = .request) -> Event {
+    var event = Event(time: WallTime(microseconds: 1_000_000 + Int64(number)), kind: kind)
+    event.verdict = verdict
+    event.workload = workload
+    event.message = "\(number)"
+    return event
+}
+
+extension [Event] {
+    /// The numbers that `event` gave.
+    var numbers: [Int] { compactMap { $0.message.flatMap { Int($0) } } }
+}
