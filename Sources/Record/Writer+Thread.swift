@@ -51,7 +51,7 @@ extension Writer {
 
     private func awaitWork() {
         var lingerUntil: Int64?
-        while !shared.isStopping, shared.jobs.isEmpty, shared.flushes.isEmpty {
+        while !shared.isStopping, shared.jobs.isEmpty, shared.flushes.isEmpty, flushes.isEmpty {
             if let retryAt {
                 guard ConditionLock.now() < retryAt else { return }
                 gate.wait(for: .work, until: retryAt)
