@@ -43,7 +43,8 @@ int clx_process_stat(int fd, struct clx_process *ret_process) {
     struct clx_process process = {0};
     size_t name = (size_t)(close - open - 1);
     memcpy(process.name, open + 1, name < sizeof process.name - 1 ? name : sizeof process.name - 1);
-    // proc_pid_stat(5): 3 state, 4 ppid, 22 starttime, 26 startcode, 27 endcode, 28 startstack, 45 start_data … 51 env_end.
+    // proc_pid_stat(5): 3 state, 4 ppid, 22 starttime, 26 startcode, 27 endcode, 28 startstack, 45 start_data … 51
+    // env_end.
     int layout = 0;
     char *cursor = close + 2;
     for (int field = 3; field <= 51 && *cursor; field++) {

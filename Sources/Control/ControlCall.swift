@@ -3,8 +3,9 @@ package import System
 
 /// A call of a client, until it is answered.
 ///
-/// It may be kept and answered later, from the loop's thread: the calls of one client are handed out one at a time, so a
-/// call that is never answered only holds up its own client. Once answered, or once the client is gone, nothing more is sent.
+/// It may be kept and answered later, from the loop's thread: the calls of one client are handed out one at a time, so
+/// a call that is never answered only holds up its own client. Once answered, or once the client is gone, nothing more
+/// is sent.
 package final class ControlCall {
     /// The interface: `io.egressd`.
     package let interface: String

@@ -3,8 +3,9 @@ import System
 
 /// One client: its messages in, its replies out.
 ///
-/// Varlink (https://varlink.org) over a stream: each message is a JSON object that ends in a NUL. Replies come in the order
-/// of the calls, so the next call waits until this one is answered; meanwhile at most one message's worth of bytes is read.
+/// Varlink (https://varlink.org) over a stream: each message is a JSON object that ends in a NUL. Replies come in the
+/// order of the calls, so the next call waits until this one is answered; meanwhile at most one message's worth of
+/// bytes is read.
 final class ControlConnection {
     /// The longest message.
     static let messageLimit = 1 << 20

@@ -3,9 +3,9 @@ package import System
 
 /// The control socket of the daemon.
 ///
-/// Its file is open to everybody (0666): who may do what is decided for each call, by the credentials and the cgroup of the
-/// caller, and a user who is refused should be told so. At most 64 clients; when another comes, the one that has been idle the
-/// longest goes, first among those of the user with the most, so that nobody can keep the operators out.
+/// Its file is open to everybody (0666): who may do what is decided for each call, by the credentials and the cgroup of
+/// the caller, and a user who is refused should be told so. At most 64 clients; when another comes, the one that has
+/// been idle the longest goes, first among those of the user with the most, so that nobody can keep the operators out.
 package final class ControlServer {
     package static let clientLimit = 64
 

@@ -15,8 +15,8 @@ package enum ControlInterface {
     package static let description = """
         # Which workload may reach what, who asked for more, and what an operator answered.
         #
-        # Status, Workloads, Requests, Grants and Log want the role viewer or approver, the others approver; root has both.
-        # A caller whose cgroup belongs to a workload is refused, whatever its uid. Times are RFC 3339 in UTC.
+        # Status, Workloads, Requests, Grants and Log want the role viewer or approver, the others approver; root has
+        # both. A caller whose cgroup belongs to a workload is refused, whatever its uid. Times are RFC 3339 in UTC.
         interface io.egressd
 
         # One policy file as it is in force.
@@ -107,8 +107,8 @@ package enum ControlInterface {
 
         # The record: events of kinds and members as `egressd ctl log --json` prints them.
         #
-        # With "more" there are several replies, and with follow they go on until the client leaves. since is the sequence
-        # number after which to begin; without it, limit gives the last events (100 unless told otherwise).
+        # With "more" there are several replies, and with follow they go on until the client leaves. since is the
+        # sequence number after which to begin; without it, limit gives the last events (100 unless told otherwise).
         method Log(follow: ?bool, since: ?int, workload: ?string, verdict: ?string, limit: ?int) -> (events: []object)
 
         # Reads the policies again; all of them are taken, or none.

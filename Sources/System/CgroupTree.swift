@@ -2,7 +2,8 @@ import CLinux
 
 /// The cgroup v2 tree of the host, wherever it is mounted.
 ///
-/// Paths start with a slash and are relative to the mount point; `/` is its root. Needs CAP_DAC_READ_SEARCH for `path(of:)`.
+/// Paths start with a slash and are relative to the mount point; `/` is its root. Needs CAP_DAC_READ_SEARCH for
+/// `path(of:)`.
 package struct CgroupTree {
     private final class Directory {
         let descriptor: FileDescriptor

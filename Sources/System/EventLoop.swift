@@ -3,9 +3,9 @@ package import Model
 
 /// One epoll, one timerfd, one thread.
 ///
-/// Everything but `Wakeup` belongs to the thread that calls `run`. Handlers may add, change and remove anything while they
-/// run, themselves too: what a handler removed is not told of what happened to it in the same round. Level-triggered. A
-/// handler that keeps a descriptor open must read it or change its interest, or the loop spins.
+/// Everything but `Wakeup` belongs to the thread that calls `run`. Handlers may add, change and remove anything while
+/// they run, themselves too: what a handler removed is not told of what happened to it in the same round.
+/// Level-triggered. A handler that keeps a descriptor open must read it or change its interest, or the loop spins.
 ///
 /// In each round the descriptors that are ready come first, then the timers that are due, then what was deferred.
 package final class EventLoop {
@@ -119,8 +119,8 @@ package final class EventLoop {
 
     /// Takes these signals as events from now on, blocked for every thread that is started later.
     ///
-    /// Call it before any thread is started, from a synchronous `main`: a thread with an open mask would take the signal and
-    /// end the process.
+    /// Call it before any thread is started, from a synchronous `main`: a thread with an open mask would take the
+    /// signal and end the process.
     package func onSignals(_ numbers: [Int32], _ handler: @escaping (Int32) -> Void) throws(Errno) {
         let descriptor = try Errno.check(unsafe clx_signals_create(numbers, numbers.count))
         do {

@@ -3,8 +3,8 @@ import Model
 
 /// A process that was looked at, with what is kept open to see cheaply whether it is still the same program.
 ///
-/// The descriptors belong to the process and not to its number: once it has died every look at them fails, whoever was given
-/// the number since.
+/// The descriptors belong to the process and not to its number: once it has died every look at them fails, whoever was
+/// given the number since.
 final class KnownProcess {
     let pid: Int32
     /// The place of /proc/PID.

@@ -10,7 +10,8 @@ package final class Peer {
     package let groups: [UInt32]
     /// Whether the process is known beyond its number (SO_PEERPIDFD, Linux 6.5).
     ///
-    /// Without it there is a moment between connect(2) and accept(2) in which the number may have passed to another process.
+    /// Without it there is a moment between connect(2) and accept(2) in which the number may have passed to another
+    /// process.
     package let isExact: Bool
     /// The cgroup of the process when the peer was looked at first; nil when it could not be told.
     package private(set) var cgroupAtConnect: String?

@@ -8,8 +8,8 @@ extension ProcessInspector {
 
     /// Who might have sent a packet of a protocol without ports: best effort, by /proc/net/{raw,raw6,icmp,icmp6}.
     ///
-    /// Those files show the network namespace of the calling thread. A socket of protocol 255 may send any protocol. The
-    /// cgroups are searched first, in their order, then all processes of the host. Nil when no holder was found.
+    /// Those files show the network namespace of the calling thread. A socket of protocol 255 may send any protocol.
+    /// The cgroups are searched first, in their order, then all processes of the host. Nil when no holder was found.
     package func holderOfRawSocket(protocol number: UInt8, uid: UInt32?, cgroups paths: [String]) -> Finding? {
         var inodes: [UInt64] = []
         for (file, kind) in [("raw", nil), ("raw6", nil), ("icmp", UInt8(1)), ("icmp6", UInt8(58))] {

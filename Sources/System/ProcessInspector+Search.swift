@@ -14,13 +14,16 @@ extension ProcessInspector {
     private static let processSearchLimit = 512
     private static let descriptorLimit: Int32 = 1024
     private static let threadLimit: Int32 = 4096
-    /// Cgroups with more processes than this are not searched for beyond: the holder is most likely one that was cut off.
+    /// Cgroups with more processes than this are not searched for beyond: the holder is most likely one that was cut
+    /// off.
     private static let fewProcesses = 32
     private static let hostLimit: Int32 = 4096
 
-    /// Looks through the processes of a cgroup, then through their threads, then, if they are few, through the whole host.
+    /// Looks through the processes of a cgroup, then through their threads, then, if they are few, through the whole
+    /// host.
     ///
-    /// With `everyHolder` all processes of the cgroup that hold the socket are told; else the search ends with the first.
+    /// With `everyHolder` all processes of the cgroup that hold the socket are told; else the search ends with the
+    /// first.
     func search(for inodes: [UInt64], cgroup path: String, everyHolder: Bool, deadline: Instant) -> Search {
         var search = Search()
         let (members, areAll) = cgroups.processes(of: path, limit: Self.processSearchLimit)
@@ -73,8 +76,8 @@ extension ProcessInspector {
         return true
     }
 
-    /// Looks through the threads of a process that have a descriptor table of their own (unshare(2), CLONE_FILES), which
-    /// /proc/PID/fd does not show; false when the time is up.
+    /// Looks through the threads of a process that have a descriptor table of their own (unshare(2), CLONE_FILES),
+    /// which /proc/PID/fd does not show; false when the time is up.
     private func lookThroughThreads(
         of pid: Int32,
         for inodes: [UInt64],

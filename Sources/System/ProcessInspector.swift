@@ -3,10 +3,10 @@ package import Model
 
 /// Finds out which process holds a socket, and what that process is.
 ///
-/// The warm path remembers for each cgroup who held the last sockets and at which descriptor numbers, and looks there and
-/// next to there first: three or four calls of the kernel. Everything else is a search of the cgroup's processes, bounded in
-/// number (512 processes, 1,024 descriptors each) and in time (`SearchBudget`). Needs CAP_SYS_PTRACE to see the processes of
-/// others. Not thread-safe: it belongs to the loop's thread.
+/// The warm path remembers for each cgroup who held the last sockets and at which descriptor numbers, and looks there
+/// and next to there first: three or four calls of the kernel. Everything else is a search of the cgroup's processes,
+/// bounded in number (512 processes, 1,024 descriptors each) and in time (`SearchBudget`). Needs CAP_SYS_PTRACE to see
+/// the processes of others. Not thread-safe: it belongs to the loop's thread.
 package final class ProcessInspector {
     /// What was found out about who made a request.
     package typealias Finding = (process: ProcessRecord, context: [String: String])
@@ -49,11 +49,13 @@ package final class ProcessInspector {
     ///   - inode: the socket's, as in `socket:[inode]`.
     ///   - path: the cgroup in which the socket was created; the search is among its processes.
     ///   - uid: the socket's owner, which goes into the record.
-    ///   - needCertain: whether `isCertain` matters. Without it the answer may come from the warm path and is never certain.
-    /// - Returns: a record without a pid when nobody was found. The cgroup is that of the socket; when its holder was found
-    ///   elsewhere, the holder's own. `isCertain` only when every process and thread of the cgroup was looked at, all that
-    ///   hold the socket run one executable, that is the file which this host has at that path, and they still do and are
-    ///   still in the cgroup after all was read.
+    ///   - needCertain: whether `isCertain` matters. Without it the answer may come from the warm path and is never
+    ///   certain.
+    /// - Returns: a record without a pid when nobody was found. The cgroup is that of the socket; when its holder was
+    /// found
+    ///   elsewhere, the holder's own. `isCertain` only when every process and thread of the cgroup was looked at, all
+    ///   that hold the socket run one executable, that is the file which this host has at that path, and they still do
+    ///   and are still in the cgroup after all was read.
     package func holder(
         ofSocketInode inode: UInt64,
         cgroup path: String,

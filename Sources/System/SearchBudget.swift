@@ -2,9 +2,9 @@ package import Model
 
 /// How much of the loop's time the searches for a socket's holder may take.
 ///
-/// The number of a workload's processes and descriptors is the workload's own choice: without a budget a program that opens
-/// many could keep every other workload's verdict waiting. Each cgroup earns a share of the time that passes, and all of them
-/// together earn another; a search ends when either is used up, and the record then names no process.
+/// The number of a workload's processes and descriptors is the workload's own choice: without a budget a program that
+/// opens many could keep every other workload's verdict waiting. Each cgroup earns a share of the time that passes, and
+/// all of them together earn another; a search ends when either is used up, and the record then names no process.
 package struct SearchBudget {
     /// A bucket that fills as time passes.
     private struct Bucket {

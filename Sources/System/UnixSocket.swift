@@ -62,7 +62,8 @@ package enum UnixSocket {
         return try FileDescriptor(checking: result)
     }
 
-    /// Appends what has come, at most `limit` bytes: their count, 0 at the end, nil when nothing is there yet or in time.
+    /// Appends what has come, at most `limit` bytes: their count, 0 at the end, nil when nothing is there yet or in
+    /// time.
     package static func receive(
         on socket: Int32,
         into buffer: inout [UInt8],

@@ -2,8 +2,9 @@ import CLinux
 
 /// Wakes an event loop from any thread (an eventfd).
 ///
-/// Add `rawValue` to the loop with `.read`, and call `drain` first thing in the handler: what was signalled before counts as
-/// one, what is signalled after wakes the loop again.
+/// Add `rawValue` to the loop with `.read`, and call `drain` first thing in the handler: what was signalled before
+/// counts as one, what is signalled after wakes the loop again. Keep the value for as long as the loop watches it: the
+/// descriptor is closed with it.
 package final class Wakeup: Sendable {
     /// The descriptor to wait on.
     package let rawValue: Int32

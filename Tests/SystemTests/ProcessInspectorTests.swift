@@ -86,6 +86,7 @@ import Testing
         let second = try Child(sleep, socket: socket.rawValue)
         try cgroup.move(second.pid)
         #expect(certain().isCertain)
+        defer { withExtendedLifetime((first, second)) {} }
         let other = try Child(["/usr/bin/tail", "-f", "/dev/null"], socket: socket.rawValue)
         try cgroup.move(other.pid)
         #expect(!certain().isCertain)
@@ -223,6 +224,7 @@ import Testing
         var budget = SearchBudget(at: Clock.now())
         _ = budget.deadline(for: cgroup.path, at: Clock.now())
         budget.spend(.seconds(1_000_000), for: cgroup.path)
+        defer { withExtendedLifetime(child) {} }
         let poor = ProcessInspector(context: [], cgroups: cgroup.tree, budget: budget)
         let result = poor.holder(
             ofSocketInode: try inode(of: socket.rawValue),

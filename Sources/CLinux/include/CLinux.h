@@ -1,11 +1,12 @@
 // The Linux calls that Swift cannot import, or imports in a form that invites mistakes.
 //
-// Every function returns a value that is at least 0, or -errno; errno itself is never left for the caller to read. EINTR is
-// retried wherever that is right, and said where it is not. Out-parameters start with ret_ and are written only on success.
-// Every descriptor made here is close-on-exec.
+// Every function returns a value that is at least 0, or -errno; errno itself is never left for the caller to read.
+// EINTR is retried wherever that is right, and said where it is not. Out-parameters start with ret_ and are written
+// only on success. Every descriptor made here is close-on-exec.
 //
-// No header of <linux/...> is included: those that would need <netinet/in.h> or <net/if.h> before them make Swift refuse the
-// whole module, and the few constants needed are written out in the .c file with the kernel version that brought them.
+// No header of <linux/...> is included: those that would need <netinet/in.h> or <net/if.h> before them make Swift
+// refuse the whole module, and the few constants needed are written out in the .c file with the kernel version that
+// brought them.
 #ifndef CLINUX_H
 #define CLINUX_H
 
@@ -24,7 +25,7 @@
 
 #pragma clang assume_nonnull begin
 
-// ---- Descriptors -----------------------------------------------------------------------------------------------------
+// ---- Descriptors
 
 // open(2) and openat(2) are variadic, and Swift imports no variadics.
 int clx_open(int directory, const char *path, int flags, unsigned mode);
@@ -59,7 +60,7 @@ int clx_lock(int fd);
 // Sets the soft limit of open descriptors to the hard one; returns it (at most INT_MAX).
 int clx_raise_descriptor_limit(void);
 
-// ---- Events ----------------------------------------------------------------------------------------------------------
+// ---- Events
 
 // struct epoll_event is packed on x86-64 and holds a union: Swift would misread both.
 struct clx_ready {
@@ -88,7 +89,8 @@ int clx_event_create(void);
 // Never blocks: a counter that is full is as good as signalled.
 int clx_event_signal(int fd);
 
-// Blocks the signals in the calling thread (threads started later inherit that) and gives a descriptor to read them from.
+// Blocks the signals in the calling thread (threads started later inherit that) and gives a descriptor to read them
+// from.
 int clx_signals_create(const int *signals, size_t count);
 // The next signal's number; -EAGAIN when there is none.
 int clx_signals_next(int fd);
@@ -96,17 +98,19 @@ int clx_signals_unblock(const int *signals, size_t count);
 // SIG_IGN is a macro with a cast that Swift does not import.
 int clx_signal_ignore(int signal);
 
-// ---- Clocks ----------------------------------------------------------------------------------------------------------
+// ---- Clocks
 
 int64_t clx_boottime_nanoseconds(void);
 int64_t clx_wall_microseconds(void);
 
-// ---- Threads ---------------------------------------------------------------------------------------------------------
+// ---- Threads
 
 // prctl(2) is variadic. The name is cut after 15 bytes.
-static inline int clx_thread_name(const char *name) { return prctl(PR_SET_NAME, (unsigned long)name, 0, 0, 0) < 0 ? -errno : 0; }
+static inline int clx_thread_name(const char *name) {
+    return prctl(PR_SET_NAME, (unsigned long)name, 0, 0, 0) < 0 ? -errno : 0;
+}
 
-// ---- Unix sockets ----------------------------------------------------------------------------------------------------
+// ---- Unix sockets
 
 // struct sockaddr_un is passed by casts and its path is a fixed array, a tuple of 108 members to Swift.
 // Binds a stream socket without listening: the caller sets the file's mode in between, while nobody can connect yet.
@@ -135,7 +139,7 @@ int clx_peer_pidfd(int fd);
 // SO_PEERGROUPS (Linux 4.13): how many supplementary groups were written; -ERANGE when there are more.
 int clx_peer_groups(int fd, uint32_t *ret_groups, size_t capacity);
 
-// ---- Processes -------------------------------------------------------------------------------------------------------
+// ---- Processes
 
 // Whether the process of a pidfd still runs: 1 or 0. A zombie does not.
 int clx_pidfd_alive(int fd);
@@ -144,8 +148,8 @@ int clx_pidfd_open(int32_t pid);
 // Two tasks share one descriptor table (kcmp(2), KCMP_FILES): 1 or 0.
 int clx_share_descriptors(int32_t first, int32_t second);
 
-// What /proc/PID/stat says that tells one program of one process from the next: exec(2) changes the layout of the memory,
-// a new process has a new start. Without CAP_SYS_PTRACE the layout reads as zeros.
+// What /proc/PID/stat says that tells one program of one process from the next: exec(2) changes the layout of the
+// memory, a new process has a new start. Without CAP_SYS_PTRACE the layout reads as zeros.
 struct clx_process {
     int32_t parent;
     uint64_t start;
@@ -154,7 +158,8 @@ struct clx_process {
 };
 // Reads and parses an open stat file, from its start; -ESRCH when the process is gone.
 int clx_process_stat(int fd, struct clx_process *ret_process);
-// Whether both are the same program of the same process. Arrays in structs are tuples to Swift, which compares only short ones.
+// Whether both are the same program of the same process. Arrays in structs are tuples to Swift, which compares only
+// short ones.
 bool clx_same_program(const struct clx_process *first, const struct clx_process *second);
 // The name as a terminated string that lives as long as the struct.
 static inline const char *clx_process_name(const struct clx_process *process) { return process->name; }
@@ -164,8 +169,8 @@ int64_t clx_socket_inode(int directory, const char *path);
 // The same for "PREFIX/N".
 int64_t clx_socket_inode_at(int directory, const char *prefix, int number);
 
-// Looks for one of the sockets in an open /proc/PID/fd. 1 and its number when found; 0 when none is there; -EAGAIN when given
-// up, after `limit` descriptors or at `deadline` (CLOCK_BOOTTIME).
+// Looks for one of the sockets in an open /proc/PID/fd. 1 and its number when found; 0 when none is there; -EAGAIN when
+// given up, after `limit` descriptors or at `deadline` (CLOCK_BOOTTIME).
 int clx_find_socket(
     int directory,
     const uint64_t *inodes,
@@ -182,20 +187,21 @@ int clx_numeric_entries(int directory, int32_t *ret_numbers, int capacity);
 // The numbers of an open text file, one per line, with the same rule for too many.
 int clx_numbers(int fd, int32_t *ret_numbers, int capacity);
 
-// ---- cgroups ---------------------------------------------------------------------------------------------------------
+// ---- cgroups
 
 // struct file_handle ends in a flexible array, which Swift drops.
-// Opens the directory of a cgroup by its 64-bit id: handle type 0xfe (FILEID_KERNFS, Linux 5.5). -ESTALE when it is gone.
+// Opens the directory of a cgroup by its 64-bit id: handle type 0xfe (FILEID_KERNFS, Linux 5.5). -ESTALE when it
+// is gone.
 int clx_cgroup_open(int mount, uint64_t id);
 // The id of a cgroup by its path under `mount`.
 int clx_cgroup_id(int mount, const char *path, uint64_t *ret_id);
 // Whether the descriptor lies on a cgroup2 file system: 1 or 0.
 int clx_is_cgroup2(int fd);
 
-// ---- Users -----------------------------------------------------------------------------------------------------------
+// ---- Users
 
-// The lookups of glibc want a caller's buffer and answer in two ways. These may ask the network (NSS): not for a hot path.
-// 0..UINT32_MAX, or -ENOENT.
+// The lookups of glibc want a caller's buffer and answer in two ways. These may ask the network (NSS): not for a hot
+// path. 0..UINT32_MAX, or -ENOENT.
 int64_t clx_user_id(const char *name);
 int64_t clx_group_id(const char *name);
 // The length of the name, without a terminator.
