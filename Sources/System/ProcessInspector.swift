@@ -52,10 +52,9 @@ package final class ProcessInspector {
     ///   - needCertain: whether `isCertain` matters. Without it the answer may come from the warm path and is never
     ///   certain.
     /// - Returns: a record without a pid when nobody was found. The cgroup is that of the socket; when its holder was
-    /// found
-    ///   elsewhere, the holder's own. `isCertain` only when every process and thread of the cgroup was looked at, all
-    ///   that hold the socket run one executable, that is the file which this host has at that path, and they still do
-    ///   and are still in the cgroup after all was read.
+    ///   found elsewhere, the holder's own. `isCertain` only when every process and thread of the cgroup was looked at,
+    ///   all that hold the socket run one executable, that is the file which this host has at that path, and they still
+    ///   do and are still in the cgroup after all was read.
     package func holder(
         ofSocketInode inode: UInt64,
         cgroup path: String,
