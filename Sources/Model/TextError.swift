@@ -11,6 +11,8 @@ package struct TextError: Error, Hashable, CustomStringConvertible {
     ///
     /// Controls, format characters (so also bidirectional ones), line separators and unassigned code points are escaped.
     package static func quote(_ text: String) -> String {
+        let isPlain = text.utf8.allSatisfy { (0x20...0x7e).contains($0) }
+        if isPlain, text.utf8.count <= 80 { return "'\(text)'" }
         var quoted = "'"
         var count = 0
         for scalar in text.unicodeScalars {

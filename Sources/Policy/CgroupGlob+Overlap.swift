@@ -23,15 +23,16 @@ extension CgroupGlob {
             ? tail.dropFirst() : tail
     }
 
-    /// Whether the text before the first stars and after the last ones can agree: cheap, and false for nearly all pairs.
+    /// Whether what stands before the first stars can agree: cheap, and false for nearly all pairs.
     private func mayOverlap(_ other: CgroupGlob) -> Bool {
-        let (head, otherHead) = (head, other.head)
-        guard head.count <= otherHead.count ? otherHead.starts(with: head) : head.starts(with: otherHead) else {
-            return false
+        let star = UInt8(ascii: "*")
+        var (bytes, others) = (text.utf8.makeIterator(), other.text.utf8.makeIterator())
+        while true {
+            let (byte, otherByte) = (bytes.next(), others.next())
+            if byte == star || otherByte == star { return true }
+            guard byte == otherByte else { return false }
+            if byte == nil { return true }
         }
-        let (tail, otherTail) = (tail, other.tail)
-        let length = Swift.min(tail.count, otherTail.count)
-        return tail.suffix(length).elementsEqual(otherTail.suffix(length))
     }
 }
 

@@ -8,12 +8,13 @@ extension PolicyConflict {
     static func search(_ few: [Workload], against many: [Workload]) -> [PolicyConflict] {
         var conflicts: [PolicyConflict] = []
         for workload in few {
-            if let other = many.first(where: { $0.name == workload.name }) {
-                conflicts.append(PolicyConflict(.name, other, workload))
+            // By index: ten thousand copies of a workload cost more than what is asked of them.
+            if let index = many.indices.first(where: { many[$0].name == workload.name }) {
+                conflicts.append(PolicyConflict(.name, many[index], workload))
             }
-            for other in many {
-                guard let path = workload.sharedPath(with: other) else { continue }
-                conflicts.append(PolicyConflict(.identity(path: path), other, workload))
+            for index in many.indices where many[index].mayShareUsers(with: workload.user) {
+                guard let path = workload.cgroup.commonPath(with: many[index].cgroup) else { continue }
+                conflicts.append(PolicyConflict(.identity(path: path), many[index], workload))
                 break
             }
         }
@@ -66,9 +67,11 @@ extension PolicyConflict {
 extension Workload {
     /// A path that is both workloads' for some user; nil when there is none.
     fileprivate func sharedPath(with other: Workload) -> String? {
-        guard user == nil || other.user == nil || user == other.user else { return nil }
+        guard mayShareUsers(with: other.user) else { return nil }
         return cgroup.commonPath(with: other.cgroup)
     }
+
+    fileprivate func mayShareUsers(with other: UInt32?) -> Bool { user == nil || other == nil || user == other }
 }
 
 /// A workload with the literal ends of its glob.

@@ -37,7 +37,6 @@ extension PortSpec: CustomStringConvertible {
 extension PortSpec {
     /// Reads `443` (TCP), `443/tcp`, `123/udp`, `9000-9010`, `9000-9010/udp`, `any` (TCP and UDP), `any/tcp` or `any/udp`.
     package init(_ text: String) throws(TextError) {
-        let quoted = TextError.quote(text)
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
         var transport: Transport?
         switch parts.count {
@@ -46,7 +45,7 @@ extension PortSpec {
         case 2 where parts[1] == "udp": transport = .udp
         default:
             let port = parts[0].isEmpty ? "443" : String(parts[0])
-            throw TextError("port \(quoted) has no transport that has ports; write \(port)/tcp or \(port)/udp")
+            throw TextError("port \(TextError.quote(text)) has no transport that has ports; write \(port)/tcp or \(port)/udp")
         }
         if parts[0] == "any" {
             self.init(transport: transport, range: .all)
@@ -56,10 +55,10 @@ extension PortSpec {
         guard let first = bounds.first.flatMap({ Self.port($0) }), bounds.count <= 2,
             let last = bounds.last.flatMap({ Self.port($0) })
         else {
-            throw TextError("\(quoted) is no port; write 1...65535, a range like 9000-9010, or any")
+            throw TextError("\(TextError.quote(text)) is no port; write 1...65535, a range like 9000-9010, or any")
         }
         guard let range = PortRange(first, last) else {
-            throw TextError("port range \(quoted) is in the wrong order; write \(last)-\(first)")
+            throw TextError("port range \(TextError.quote(text)) is in the wrong order; write \(last)-\(first)")
         }
         self.init(transport: transport, range: range)
     }

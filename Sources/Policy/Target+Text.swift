@@ -24,23 +24,22 @@ extension AddressPrefix {
 
     /// Reads an address or a prefix as policies have it; the error names the mend.
     package init(policy text: String) throws(TextError) {
-        let quoted = TextError.quote(text)
         let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
         let addressText = String(parts[0])
         guard let address = IPAddress(addressText) else {
-            throw TextError("\(quoted) is no address; write one like 10.20.0.1, 10.20.0.0/16 or fd00:20::/48")
+            throw TextError("\(TextError.quote(text)) is no address; write one like 10.20.0.1, 10.20.0.0/16 or fd00:20::/48")
         }
         guard parts.count == 2 else {
             self.init(address)
             return
         }
         if address.isV4, addressText.utf8.contains(UInt8(ascii: ":")) {
-            throw TextError("prefix \(quoted) is v4-mapped; write it as an IPv4 prefix of \(address)")
+            throw TextError("prefix \(TextError.quote(text)) is v4-mapped; write it as an IPv4 prefix of \(address)")
         }
         guard parts[1].utf8.allSatisfy({ (0x30...0x39).contains($0) }), let length = Int(parts[1]),
             length <= address.width
         else {
-            throw TextError("prefix \(quoted) has no length in 0...\(address.width); write \(address)/\(address.width)")
+            throw TextError("prefix \(TextError.quote(text)) has no length in 0...\(address.width); write \(address)/\(address.width)")
         }
         if let prefix = AddressPrefix(address: address, length: length) {
             self = prefix

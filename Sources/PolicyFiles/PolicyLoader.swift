@@ -114,7 +114,7 @@ package final class PolicyLoader {
         let cached = cache[name]
         do {
             let stamp = try open.stamp(name)
-            if let cached, !cached.isFresh, cached.stamp == stamp, isUserSame(cached.parsed.workload) {
+            if let cached, !cached.isFresh, cached.stamp == stamp, isUserSame(cached) {
                 cached.round = round
                 return cached
             }
@@ -164,11 +164,11 @@ package final class PolicyLoader {
     }
 
     /// Whether the name of the workload's user still means the same one: accounts change without the file.
-    private func isUserSame(_ workload: Workload) -> Bool {
-        guard let name = workload.userName, let first = name.utf8.first, !(0x30...0x39).contains(first) else {
+    private func isUserSame(_ file: CachedFile) -> Bool {
+        guard let name = file.parsed.workload.userName, let first = name.utf8.first, !(0x30...0x39).contains(first) else {
             return true
         }
-        return user(name) == workload.user
+        return user(name) == file.parsed.workload.user
     }
 
     private func path(_ name: String) -> String { folder.hasSuffix("/") ? folder + name : "\(folder)/\(name)" }

@@ -158,7 +158,9 @@ import Model
             case .scalarValue("\n"):
                 (line, column) = (line + 1, 1)
             case .scalarValue(let scalar):
-                if scalar.properties.generalCategory == .control, scalar != "\t", scalar != "\r" {
+                // C0, DEL and C1: the control characters of Unicode.
+                let isControl = scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value)
+                if isControl, scalar != "\t", scalar != "\r" {
                     let shown = TextError.quote(String(scalar))
                     throw PolicyFileError(
                         file: file,
