@@ -1,0 +1,109 @@
+internal import Model
+internal import Policy
+internal import Ruleset
+
+extension Broker {
+    /// Which identity a socket of this cgroup and user has.
+    ///
+    /// Without a user, a cgroup that several workloads share by user is nobody's in particular: what is reached there is
+    /// judged as a foreign user's.
+    func resolve(path: String, uid: UInt32?) -> Assignment {
+        if let own = settings.daemonCgroup, path == own { return assignment(.daemon) }
+        switch policies.identify(cgroup: path, uid: uid) {
+        case .workload(let name):
+            return assignments[name] ?? assignment(.foreignUser)
+        case .wrongUser:
+            return assignment(.foreignUser)
+        case .ambiguous:
+            return assignment(.foreignUser)
+        case .unidentified:
+            return assignment(.unidentified)
+        }
+    }
+
+    /// Makes a socket's cgroup and user known to the kernel; the changes are empty when they are already.
+    mutating func learn(_ facts: Facts) -> (Assignment, [ElementChange]) {
+        var cgroup = cgroups[facts.cgroup] ?? Cgroup(path: facts.path)
+        var changes: [ElementChange] = []
+        if cgroup.receiver == nil {
+            let receiver = resolve(path: facts.path, uid: nil)
+            cgroup.receiver = receiver
+            // The root cgroup is in force from the start.
+            changes += Elements.receiver(cgroup: facts.cgroup, receiver).filter {
+                !(facts.cgroup == 1 && $0.set == "strangers")
+            }
+        }
+        var result = cgroup.receiver ?? assignment(.unidentified)
+        if let uid = facts.uid {
+            if let known = cgroup.senders[uid] {
+                result = known
+            } else {
+                result = resolve(path: facts.path, uid: uid)
+                cgroup.senders[uid] = result
+                changes += Elements.sender(cgroup: facts.cgroup, uid: uid, result)
+            }
+        }
+        cgroups[facts.cgroup] = cgroup
+        return (result, changes)
+    }
+
+    /// Answers "who sends this?" and "who would receive this?".
+    mutating func identify(_ question: PacketQuestion, at now: Instant) -> [BrokerAction] {
+        let facts = question.kind == .sender ? question.sender : question.receiver
+        guard let facts else {
+            guard question.kind == .sender, question.uid != nil else {
+                orphans += 1
+                return [.answer(question.reference, .drop)]
+            }
+            var event = event(of: question, identity: .unidentified, at: now)
+            event.verdict = .deny
+            event.reason = .unidentified
+            event.message = "the socket's cgroup could not be told"
+            return [.answer(question.reference, .drop), .record(event)]
+        }
+        let known = cgroups[facts.cgroup]
+        let (identity, changes) = learn(facts)
+        if changes.isEmpty, known != nil {
+            cgroups[facts.cgroup]?.asked += 1
+            if (known?.asked ?? 0) > Self.queueLength {
+                // The kernel does not find what is there: the packet would come back for ever.
+                return [.answer(question.reference, .drop)]
+            }
+        }
+        // A socket that no process holds any more, of a workload: its last packets are its own only by their stamp.
+        if question.kind == .sender, question.uid == nil, identity.identity != .unidentified {
+            orphans += 1
+            return [.change(changes), .answer(question.reference, .drop)]
+        }
+        return [.change(changes), .answer(question.reference, .again)]
+    }
+
+    /// Forgets a cgroup that is gone, in the kernel too.
+    package mutating func forget(cgroup id: UInt64) -> [BrokerAction] {
+        guard let cgroup = cgroups.removeValue(forKey: id) else { return [] }
+        return [.change(elements(of: id, cgroup).map(\.undone))]
+    }
+
+    /// What the kernel knows of a cgroup.
+    func elements(of id: UInt64, _ cgroup: Cgroup) -> [ElementChange] {
+        var changes: [ElementChange] = []
+        if let receiver = cgroup.receiver {
+            changes += Elements.receiver(cgroup: id, receiver).filter { !(id == 1 && $0.set == "strangers") }
+        }
+        for (uid, assignment) in cgroup.senders { changes += Elements.sender(cgroup: id, uid: uid, assignment) }
+        return changes
+    }
+
+    /// The cgroups that the kernel knows.
+    package var knownCgroups: [UInt64] { Array(cgroups.keys) }
+
+    /// How many cgroups each workload has at present.
+    package var cgroupsByWorkload: [String: [String]] {
+        var result: [String: [String]] = [:]
+        for cgroup in cgroups.values {
+            let names = Set(cgroup.senders.values.compactMap { workloadName($0.identity) })
+            for name in names { result[name, default: []].append(cgroup.path) }
+        }
+        return result
+    }
+}

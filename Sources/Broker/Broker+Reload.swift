@@ -1,0 +1,191 @@
+package import Model
+package import Policy
+package import Ruleset
+
+extension Broker {
+    /// Puts other policies and settings in force: the difference only.
+    ///
+    /// A policy that became narrower raises its workload's generation: every open connection of it, and of nobody else, is
+    /// judged once more.
+    package mutating func load(_ policies: PolicySet, _ settings: Settings, at now: Instant) -> [BrokerAction] {
+        let (oldPolicies, oldSettings) = (self.policies, self.settings)
+        var changes: [ElementChange] = []
+        var rechecked: [Identity] = []
+        var saved: [String: Assignment] = [:]
+        var removed: [String] = []
+
+        let (added, gone, changed) = Self.difference(oldPolicies, policies)
+        let grantedBefore = gone.union(changed).union(added).flatMap { name in
+            grants.values.filter { $0.workload == name }.flatMap { elements(of: $0, at: now) }
+        }
+        self.policies = policies
+        self.settings = settings
+
+        for name in gone {
+            guard let assignment = assignments.removeValue(forKey: name), let old = oldPolicies[name] else { continue }
+            changes += Elements.policy(of: old, identity: assignment.identity).map(\.undone)
+            changes += Elements.assignment(assignment).map(\.undone)
+            names[assignment.identity.number] = nil
+            removed.append(name)
+        }
+        var free = Identity.firstWorkload
+        // A number that was just given up may still be on open connections.
+        var taken = Set(assignments.values.map(\.identity.number))
+        for name in gone { if let old = oldNumber(name, oldPolicies) { taken.insert(old) } }
+        for name in added {
+            guard let number = Self.nextFree(&free, &taken), let workload = policies[name] else { continue }
+            let assignment = Assignment(identity: Identity(number: number), generation: 1)
+            assignments[name] = assignment
+            names[number] = name
+            saved[name] = assignment
+            changes += Elements.assignment(assignment) + Elements.policy(of: workload, identity: assignment.identity)
+            rechecked.append(assignment.identity)
+        }
+        for name in changed {
+            guard let old = oldPolicies[name], let new = policies[name], let assignment = assignments[name] else { continue }
+            let before = Elements.policy(of: old, identity: assignment.identity)
+            let after = Elements.policy(of: new, identity: assignment.identity)
+            let difference = ElementChange.difference(from: before, to: after)
+            changes += difference
+            // What only the broker knows may have become narrower too: rules with a program, the mode for the unknown.
+            let isNarrower = difference.contains { !$0.remove.isEmpty } || old.allow.contains { $0.executable != nil }
+                || old.unknown != new.unknown || old.deny != new.deny
+            guard isNarrower else { continue }
+            changes += raise(name, &saved)
+            rechecked.append(assignment.identity)
+        }
+        changes += ElementChange.difference(from: modes(oldSettings), to: modes(settings))
+        if oldSettings != settings {
+            for (name, identity) in Self.reserved where identity != .daemon || oldSettings.upstreams != settings.upstreams {
+                changes += raise(name, &saved)
+                rechecked.append(identity)
+            }
+        }
+        let grantedAfter = gone.union(changed).union(added).flatMap { name in
+            grants.values.filter { $0.workload == name }.flatMap { elements(of: $0, at: now) }
+        }
+        changes += Self.keyDifference(from: grantedBefore, to: grantedAfter)
+
+        let (moved, identityChanges) = resolveAgain()
+        changes += identityChanges
+        let touched = !(added.isEmpty && gone.isEmpty && changed.isEmpty) || oldSettings != settings
+        guard touched else { return [] }
+
+        // Identities whose requests may be judged otherwise now: nothing that was settled before counts for them.
+        let affected = Set(rechecked).union((gone.union(changed)).compactMap { assignments[$0]?.identity })
+        var actions: [BrokerAction] = windows.keys.filter { affected.contains($0.identity) }.map { .settle($0) }
+        actions.append(.change(Self.merged(changes)))
+        actions.append(.clear(Self.answerMaps))
+        for (key, hold) in holds where affected.contains(key.identity) || assignments[names[key.identity.number] ?? ""] == nil {
+            holds[key] = nil
+            release(key, hold)
+            actions += hold.packets.values.map { .answer($0, .again) }
+        }
+        if !saved.isEmpty || !removed.isEmpty { actions.append(.saveAssignments(saved, removed: removed)) }
+        if !moved.isEmpty { actions.append(.unstamp(moved)) }
+        actions += rechecked.map { .recheck($0) }
+        return actions
+    }
+
+    private func oldNumber(_ name: String, _ policies: PolicySet) -> UInt16? {
+        names.first { $0.value == name }?.key
+    }
+
+    /// The next generation of an identity, for its stamps and for every cgroup of it.
+    private mutating func raise(_ name: String, _ saved: inout [String: Assignment]) -> [ElementChange] {
+        guard var assignment = assignments[name] else { return [] }
+        let old = assignment
+        assignment.generation &+= 1
+        assignments[name] = assignment
+        saved[name] = assignment
+        return ElementChange.difference(from: Elements.assignment(old), to: Elements.assignment(assignment))
+    }
+
+    /// Resolves every known cgroup again; which of them belong to another identity than before.
+    private mutating func resolveAgain() -> (moved: [UInt64], changes: [ElementChange]) {
+        var moved: [UInt64] = []
+        var changes: [ElementChange] = []
+        for (id, cgroup) in cgroups {
+            var resolved = Cgroup(path: cgroup.path)
+            if cgroup.receiver != nil { resolved.receiver = resolve(path: cgroup.path, uid: nil) }
+            for uid in cgroup.senders.keys { resolved.senders[uid] = resolve(path: cgroup.path, uid: uid) }
+            guard resolved.receiver != cgroup.receiver || resolved.senders != cgroup.senders else { continue }
+            changes += ElementChange.difference(from: elements(of: id, cgroup), to: elements(of: id, resolved))
+            let before = Set(cgroup.senders.values.map(\.identity) + [cgroup.receiver?.identity].compactMap { $0 })
+            let after = Set(resolved.senders.values.map(\.identity) + [resolved.receiver?.identity].compactMap { $0 })
+            if before != after { moved.append(id) }
+            cgroups[id] = resolved
+        }
+        return (moved, changes)
+    }
+
+    private static func difference(
+        _ old: PolicySet,
+        _ new: PolicySet,
+    ) -> (added: Set<String>, gone: Set<String>, changed: Set<String>) {
+        var (added, gone, changed) = (Set<String>(), Set<String>(), Set<String>())
+        // Both are sorted by name.
+        var (left, right) = (old.workloads[...], new.workloads[...])
+        while let first = left.first, let second = right.first {
+            if first.name == second.name {
+                if first != second { changed.insert(first.name) }
+                left.removeFirst()
+                right.removeFirst()
+            } else if first.name < second.name {
+                gone.insert(first.name)
+                left.removeFirst()
+            } else {
+                added.insert(second.name)
+                right.removeFirst()
+            }
+        }
+        gone.formUnion(left.map(\.name))
+        added.formUnion(right.map(\.name))
+        return (added, gone, changed)
+    }
+
+    /// As `ElementChange.difference`, of elements whose timeouts say nothing about what they are.
+    private static func keyDifference(from old: [ElementChange], to new: [ElementChange]) -> [ElementChange] {
+        let (before, after) = (old.map(\.add), new.map(\.add))
+        let hadKeys = Set(before.joined().map(\.key)), hasKeys = Set(after.joined().map(\.key))
+        return old.map { change in
+            ElementChange(set: change.set, remove: change.add.filter { !hasKeys.contains($0.key) })
+        } + new.map { change in
+            ElementChange(set: change.set, add: change.add.filter { !hadKeys.contains($0.key) })
+        }
+    }
+
+    /// One change a set, deletes before adds over all of them.
+    private static func merged(_ changes: [ElementChange]) -> [ElementChange] {
+        var bySet: [String: ElementChange] = [:]
+        for change in changes {
+            bySet[change.set, default: ElementChange(set: change.set)].remove += change.remove
+            bySet[change.set]?.add += change.add
+        }
+        let removed = bySet.values.sorted { $0.set < $1.set }
+        return removed.map { ElementChange(set: $0.set, remove: $0.remove) }
+            + removed.map { ElementChange(set: $0.set, add: $0.add) }
+    }
+
+    /// Whether a connection that is open may go on, as far as its ends say: nil when only its process could tell.
+    package func mayGoOn(_ identity: Identity, to destination: Destination) -> Bool? {
+        guard identity.isWorkload, let name = names[identity.number], let workload = policies[name] else {
+            return decide(identity, destination, nil).verdict != .deny
+        }
+        let decision = decide(identity, destination, nil)
+        switch decision.verdict {
+        case .allow, .observe: return true
+        case .hold: return false
+        case .deny: return decision.reason == .wrongExecutable && workload.allow.contains { $0.executable != nil } ? nil : false
+        }
+    }
+
+    /// Whether a connection that somebody opened to this identity's port may go on.
+    package func mayGoOn(_ identity: Identity, from peer: IPAddress, port: UInt16, transport: Transport) -> Bool {
+        guard identity.isWorkload, let name = names[identity.number], let workload = policies[name] else { return true }
+        return settings.observesOnly || workload.admits(peer: peer, port: port, transport: transport) != nil
+    }
+
+    /// The identity of a socket's cgroup and user, for who looks at all sockets.
+    package func identity(path: String, uid: UInt32?) -> Assignment { resolve(path: path, uid: uid) }
+}

@@ -1,0 +1,114 @@
+package import Model
+internal import Policy
+internal import Ruleset
+
+extension Broker {
+    /// Closes what has lasted long enough: windows, holds, grants.
+    package mutating func tick(at now: Instant) -> [BrokerAction] {
+        var actions: [BrokerAction] = []
+        for (key, window) in windows where window.closes <= now { 
+            actions.append(.settle(key))
+            // Asked for once; a window that the kernel does not answer for is asked for again in a second.
+            windows[key]?.closes = now + .seconds(1)
+        }
+        for (key, hold) in holds where hold.deadline <= now {
+            actions += end(hold, key, at: now)
+        }
+        for grant in grants.values where grant.state == .active && grant.expiry <= now {
+            actions += end(grant, as: .expired, actor: nil, reason: nil, at: now)
+        }
+        attempts = attempts.filter { now < $0.value.until }
+        return actions
+    }
+
+    /// Every window, for a daemon that stops: what the kernel has counted is told of.
+    package mutating func closeWindows(at now: Instant) -> [BrokerAction] { windows.keys.map { .settle($0) } }
+
+    /// The kernel has let go of a window's element, which had met this many packets.
+    package mutating func settled(_ key: Window.Key, packets: UInt64, at now: Instant) -> [BrokerAction] {
+        guard let window = windows.removeValue(forKey: key) else { return [] }
+        openWindows[key.identity, default: 1] -= 1
+        if openWindows[key.identity] == 0 { openWindows[key.identity] = nil }
+        let counted = packets + window.dropped
+        let count = window.countsFirst && counted > 0 ? counted - 1 : counted
+        guard count > 0 else { return [] }
+        var event = window.event
+        event.time = wall(now)
+        event.count = count
+        event.latencyMicroseconds = nil
+        guard let destination = event.destination else { return [.record(event)] }
+        let request = RequestKey(kind: event.kind, workload: event.workload ?? "", destination: destination)
+        if event.verdict != .allow, requests[request] != nil {
+            requests[request]?.count += count
+            requests[request]?.last = event.time
+        }
+        return [.record(event)]
+    }
+
+    /// What the kernel let through by its maps, or a fixed rule refused.
+    package mutating func handle(_ packet: LoggedPacket, at now: Instant) -> [BrokerAction] {
+        // What goes on under a new generation was told of when it began.
+        guard packet.opensFlow else { return [] }
+        var event = Event(time: wall(now), kind: packet.kind == .inbound ? .inbound : .request)
+        event.destination = packet.destination
+        if packet.kind == .injected {
+            event.verdict = settings.observesOnly ? .observe : .deny
+            event.reason = .unidentified
+            event.message = "a frame that no socket sent was on the loopback interface"
+            note(&event, at: now)
+            return [.record(event)]
+        }
+        guard let local = packet.local else {
+            event.verdict = .allow
+            event.reason = .rule
+            event.message = "the process was gone before it could be asked for"
+            return [.record(event)]
+        }
+        let (assignment, changes) = learn(local)
+        let identity = assignment.identity
+        event.workload = workloadName(identity)
+        if identity.isWorkload { event.generation = UInt32(assignment.generation) }
+        if packet.kind == .inbound {
+            let rule = names[identity.number].flatMap { policies[$0] }?.admits(
+                peer: packet.destination.address,
+                port: packet.destination.port,
+                transport: packet.destination.transport,
+            )
+            fill(&event, Decision(verdict: .allow, reason: .rule, rule: rule?.name), local)
+            return [.change(changes), .record(event)]
+        }
+        var decision = decide(identity, packet.destination, local.process)
+        if decision.verdict != .allow { decision = Decision(verdict: .allow, reason: .rule) }
+        fill(&event, decision, local)
+        var actions: [BrokerAction] = [.change(changes), .record(event)]
+        let key = Window.Key(.seen, identity, packet.destination)
+        if windows[key] == nil, openWindows[identity, default: 0] < Self.windowLimit {
+            openWindows[identity, default: 0] += 1
+            windows[key] = Window(event: event, closes: now + Self.window, countsFirst: false)
+            actions.append(.change([ElementChange(set: key.set, add: [key.element])]))
+        }
+        return actions
+    }
+
+    /// Nobody approved it in time.
+    private mutating func end(_ hold: Hold, _ key: Window.Key, at now: Instant) -> [BrokerAction] {
+        holds[key] = nil
+        release(key, hold)
+        var event = hold.event
+        event.time = wall(now)
+        event.verdict = .deny
+        event.reason = .holdExpired
+        event.latencyMicroseconds = max(0, (now - hold.question.arrived).nanoseconds / 1000)
+        note(&event, at: now)
+        openWindows[key.identity, default: 0] += 1
+        event.message = nil
+        windows[key] = Window(event: event, closes: now + Self.window, countsFirst: true)
+        let answers = hold.packets.values.map { BrokerAction.answer($0, .again) }
+        return [.change([ElementChange(set: key.set, add: [key.element])])] + answers + [.record(event)]
+    }
+
+    mutating func release(_ key: Window.Key, _ hold: Hold) {
+        heldFlows[key.identity, default: hold.packets.count] -= hold.packets.count
+        if heldFlows[key.identity] == 0 { heldFlows[key.identity] = nil }
+    }
+}

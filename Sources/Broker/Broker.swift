@@ -1,0 +1,188 @@
+package import Model
+package import Policy
+package import Ruleset
+
+/// Judges every request that the kernel cannot settle alone.
+///
+/// A pure state machine: events come in with the time, actions go out, and the daemon performs them. It reads no clock, no
+/// kernel and no file, so a test can play any interleaving.
+package struct Broker {
+    package struct Settings: Hashable, Sendable {
+        package enum Unidentified: String, Hashable, Sendable {
+            case allow, observe, deny
+        }
+
+        /// Nothing is refused, everything is recorded.
+        package var observesOnly: Bool
+        package var unidentified: Unidentified
+        /// Where the daemon itself may go: its name servers.
+        package var upstreams: Set<IPAddress>
+        /// The cgroup of the daemon, when it has one for itself.
+        package var daemonCgroup: String?
+
+        package init(
+            observesOnly: Bool = false,
+            unidentified: Unidentified = .observe,
+            upstreams: Set<IPAddress> = [],
+            daemonCgroup: String? = nil,
+        ) {
+            self.observesOnly = observesOnly
+            self.unidentified = unidentified
+            self.upstreams = upstreams
+            self.daemonCgroup = daemonCgroup
+        }
+    }
+
+    /// How long repetitions of a settled request are left to the kernel.
+    package static let window = Instant.Span.seconds(10)
+    /// How long an answer to one attempt stays in the kernel, in milliseconds.
+    static let answerLifetime: UInt64 = 2000
+    /// At most this many windows are open for one identity; what is beyond is judged one by one.
+    static let windowLimit = 1024
+    /// At most this many held flows a workload.
+    package static let holdLimit = 64
+    /// A packet that comes back to the same question this often is dropped.
+    static let repeatLimit = 16
+    /// At most this many packets can have waited when an element came into force: the length of a queue.
+    static let queueLength = 4096
+    /// At most this many lines in `requests`; the oldest go.
+    static let requestLimit = 10_000
+
+    struct Cgroup {
+        let path: String
+        var senders: [UInt32: Assignment] = [:]
+        var receiver: Assignment?
+        var asked = 0
+    }
+
+    struct Hold {
+        var packets: [UInt16: PacketReference]
+        var question: PacketQuestion
+        var deadline: Instant
+        var event: Event
+    }
+
+    struct RequestKey: Hashable {
+        let kind: Event.Kind
+        let workload: String
+        let destination: Destination
+    }
+
+    struct Attempt: Hashable {
+        let identity: Identity
+        let destination: Destination
+        let port: UInt16
+    }
+
+    package internal(set) var settings: Settings
+    package internal(set) var policies: PolicySet
+    package internal(set) var assignments: [String: Assignment]
+    var names: [UInt16: String] = [:]
+    var cgroups: [UInt64: Cgroup] = [:]
+    package internal(set) var grants: [Int64: Grant] = [:]
+    var nextGrant: Int64 = 1
+    var requests: [RequestKey: RequestSummary] = [:]
+    var nextRequest: Int64 = 1
+    var holds: [Window.Key: Hold] = [:]
+    var heldFlows: [Identity: Int] = [:]
+    var windows: [Window.Key: Window] = [:]
+    var openWindows: [Identity: Int] = [:]
+    var attempts: [Attempt: (count: Int, until: Instant)] = [:]
+    var scans: [Identity: ScanDetector] = [:]
+    /// Packets that were dropped without an event: the last ones of closed sockets.
+    package internal(set) var orphans: UInt64 = 0
+    /// Wall clock minus monotonic clock, in nanoseconds: given with every event so that the broker reads no clock.
+    var wallOffset: Int64 = 0
+
+    /// The assignments of identities that are no workloads, under names that no workload can have.
+    static let reserved: [(name: String, identity: Identity)] = [
+        ("*unidentified", .unidentified), ("*egressd", .daemon), ("*foreign-user", .foreignUser),
+        ("*forwarded", .forwarded),
+    ]
+
+    /// A broker with nothing learned yet.
+    ///
+    /// `assignments` are those of an earlier daemon: numbers and generations go on, so that the stamps of open connections
+    /// stay valid.
+    package init(settings: Settings, policies: PolicySet, assignments: [String: Assignment] = [:]) {
+        self.settings = settings
+        self.policies = policies
+        self.assignments = [:]
+        for (name, identity) in Self.reserved {
+            self.assignments[name] = assignments[name] ?? Assignment(identity: identity, generation: 1)
+        }
+        for workload in policies.workloads {
+            if let known = assignments[workload.name] { self.assignments[workload.name] = known }
+        }
+        var free = Identity.firstWorkload
+        var taken = Set(self.assignments.values.map(\.identity.number))
+        for workload in policies.workloads where self.assignments[workload.name] == nil {
+            guard let number = Self.nextFree(&free, &taken) else { break }
+            self.assignments[workload.name] = Assignment(identity: Identity(number: number), generation: 1)
+        }
+        for (name, assignment) in self.assignments { names[assignment.identity.number] = name }
+    }
+
+    static func nextFree(_ candidate: inout UInt16, _ taken: inout Set<UInt16>) -> UInt16? {
+        while taken.contains(candidate) {
+            guard candidate < .max else { return nil }
+            candidate += 1
+        }
+        taken.insert(candidate)
+        return candidate
+    }
+
+    /// Every element that the policy in force asks for, for the first transaction.
+    package func elements() -> [ElementChange] {
+        var changes: [ElementChange] = []
+        for assignment in assignments.values { changes += Elements.assignment(assignment) }
+        for workload in policies.workloads {
+            guard let assignment = assignments[workload.name] else { continue }
+            changes += Elements.policy(of: workload, identity: assignment.identity)
+        }
+        changes += modes(settings)
+        changes.append(ElementChange(set: "roots", add: [Elements.member(cgroup: 1)]))
+        changes.append(ElementChange(set: "strangers", add: [Elements.member(cgroup: 1)]))
+        return changes
+    }
+
+    /// The elements that the host's settings ask for.
+    func modes(_ settings: Settings) -> [ElementChange] {
+        let open: [Identity] = settings.unidentified == .allow ? [.unidentified, .forwarded] : []
+        return [
+            ElementChange(set: "open", add: open.map(Elements.member)),
+            // What belongs to nobody reaches what belongs to nobody on the same host.
+            ElementChange(set: "free", add: [Elements.member(Identity.unidentified)]),
+        ]
+    }
+
+    /// The name that events carry for an identity; nil for what is no workload.
+    func workloadName(_ identity: Identity) -> String? {
+        switch identity {
+        case .daemon: "egressd"
+        case _ where identity.isWorkload: names[identity.number]
+        default: nil
+        }
+    }
+
+    func assignment(_ identity: Identity) -> Assignment {
+        names[identity.number].flatMap { assignments[$0] } ?? Assignment(identity: identity, generation: 1)
+    }
+
+    /// Sets the wall clock that events are dated with.
+    package mutating func setClock(wall: WallTime, at now: Instant) {
+        wallOffset = wall.microseconds * 1000 - now.nanoseconds
+    }
+
+    func wall(_ now: Instant) -> WallTime { WallTime(microseconds: (now.nanoseconds + wallOffset) / 1000) }
+
+    /// When `tick` is next due; nil when nothing waits for a time.
+    package var nextDeadline: Instant? {
+        var next: Instant?
+        func note(_ deadline: Instant) { if next.map({ deadline < $0 }) ?? true { next = deadline } }
+        for window in windows.values { note(window.closes) }
+        for hold in holds.values { note(hold.deadline) }
+        for grant in grants.values where grant.state == .active { note(grant.expiry) }
+        return next
+    }
+}

@@ -1,0 +1,166 @@
+package import Model
+package import Ruleset
+
+/// What the daemon has to do. Changes come into force before the answers of the same list are sent.
+package enum BrokerAction: Hashable, Sendable {
+    package enum Answer: Hashable, Sendable {
+        case drop
+        /// The packet meets the same rules again, and finds what the changes made.
+        case again
+    }
+
+    case change([ElementChange])
+    /// Replaces all elements of these sets by nothing.
+    case clear([String])
+    case answer(PacketReference, Answer)
+    case record(Event)
+    /// Removes the element of a window, and reports with `settled` how many packets it has met.
+    case settle(Window.Key)
+    /// Ends the connections of an identity to a destination, and judges anew what is left of them.
+    case cut(Identity, generation: UInt8, Destination)
+    /// Ends the connections of an identity that its policy no longer allows.
+    case recheck(Identity)
+    /// Takes the stamp off every connection of these cgroups' sockets, since they belong to another identity now.
+    case unstamp([UInt64])
+    case saveGrant(Grant)
+    case saveAssignments([String: Assignment], removed: [String])
+}
+
+/// An operator's approval.
+package struct Grant: Hashable, Sendable {
+    package enum State: String, Sendable {
+        case active, revoked, expired
+    }
+
+    package let id: Int64
+    package let workload: String
+    package let destination: Destination
+    package let granted: WallTime
+    /// How long it was approved for.
+    package let duration: Instant.Span
+    /// When it ends, on the monotonic clock.
+    package let expiry: Instant
+    package let reason: String?
+    /// Who approved it.
+    package let actor: String
+    package let request: Int64?
+    package var state: State
+
+    package init(
+        id: Int64,
+        workload: String,
+        destination: Destination,
+        granted: WallTime,
+        duration: Instant.Span,
+        expiry: Instant,
+        reason: String?,
+        actor: String,
+        request: Int64?,
+        state: State = .active,
+    ) {
+        self.id = id
+        self.workload = workload
+        self.destination = destination
+        self.granted = granted
+        self.duration = duration
+        self.expiry = expiry
+        self.reason = reason
+        self.actor = actor
+        self.request = request
+        self.state = state
+    }
+}
+
+/// A while in which the kernel settles repetitions of one request itself, and counts them.
+package struct Window: Hashable, Sendable {
+    package enum Kind: Hashable, Sendable, CaseIterable {
+        /// Refused on its way out.
+        case denied
+        /// Refused on its way in.
+        case knock
+        /// Let through by the maps, and already told of.
+        case seen
+        /// Refused, of a transport without ports.
+        case other
+    }
+
+    package struct Key: Hashable, Sendable {
+        package let kind: Kind
+        package let identity: Identity
+        package let destination: Destination
+
+        package init(_ kind: Kind, _ identity: Identity, _ destination: Destination) {
+            self.kind = kind
+            self.identity = identity
+            self.destination = destination
+        }
+
+        /// The set that holds the element.
+        package var set: String {
+            let suffix = destination.address.isV4 ? "4" : "6"
+            switch kind {
+            case .denied: return "denied\(suffix)"
+            case .knock: return "knocks\(suffix)"
+            case .seen: return "seen\(suffix)"
+            case .other: return "others\(suffix)"
+            }
+        }
+
+        /// The element itself.
+        package var element: SetElement {
+            kind == .other
+                ? Elements.other(identity, destination, then: "refuse") : Elements.request(identity, destination)
+        }
+    }
+
+    /// The event of the first attempt: what the count will be told with.
+    var event: Event
+    var closes: Instant
+    /// Attempts that met no element and were dropped.
+    var dropped: UInt64 = 0
+    /// Whether the element's own count includes the attempt that was told of already.
+    var countsFirst: Bool
+    var lastPort: UInt16 = 0
+    var samePort = 0
+}
+
+/// One line of what `ctl requests` shows.
+package struct RequestSummary: Hashable, Sendable {
+    package let id: Int64
+    package let workload: String
+    package let kind: Event.Kind
+    package let destination: Destination
+    package var count: UInt64
+    package let first: WallTime
+    package var last: WallTime
+    package var verdict: Verdict
+    package var reason: Reason
+    package var process: ProcessRecord?
+    package var finding: Finding?
+
+    package init(
+        id: Int64,
+        workload: String,
+        kind: Event.Kind,
+        destination: Destination,
+        count: UInt64,
+        first: WallTime,
+        last: WallTime,
+        verdict: Verdict,
+        reason: Reason,
+        process: ProcessRecord?,
+        finding: Finding?,
+    ) {
+        self.id = id
+        self.workload = workload
+        self.kind = kind
+        self.destination = destination
+        self.count = count
+        self.first = first
+        self.last = last
+        self.verdict = verdict
+        self.reason = reason
+        self.process = process
+        self.finding = finding
+    }
+}
