@@ -45,7 +45,9 @@ extension PortSpec {
         case 2 where parts[1] == "udp": transport = .udp
         default:
             let port = parts[0].isEmpty ? "443" : String(parts[0])
-            throw TextError("port \(TextError.quote(text)) has no transport that has ports; write \(port)/tcp or \(port)/udp")
+            throw TextError(
+                "port \(TextError.quote(text)) has no transport that has ports; write \(port)/tcp or \(port)/udp"
+            )
         }
         if parts[0] == "any" {
             self.init(transport: transport, range: .all)
@@ -58,7 +60,9 @@ extension PortSpec {
             throw TextError("\(TextError.quote(text)) is no port; write 1...65535, a range like 9000-9010, or any")
         }
         guard let range = PortRange(first, last) else {
-            throw TextError("port range \(TextError.quote(text)) is in the wrong order; write \(last)-\(first)")
+            throw TextError(
+                "port range \(TextError.quote(text)) is in the wrong order; write \(last)-\(first)\(transport == .udp ? "/udp" : "")"
+            )
         }
         self.init(transport: transport, range: range)
     }

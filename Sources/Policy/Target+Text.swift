@@ -27,7 +27,9 @@ extension AddressPrefix {
         let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
         let addressText = String(parts[0])
         guard let address = IPAddress(addressText) else {
-            throw TextError("\(TextError.quote(text)) is no address; write one like 10.20.0.1, 10.20.0.0/16 or fd00:20::/48")
+            throw TextError(
+                "\(TextError.quote(text)) is no address; write one like 10.20.0.1, 10.20.0.0/16 or fd00:20::/48"
+            )
         }
         guard parts.count == 2 else {
             self.init(address)
@@ -39,7 +41,9 @@ extension AddressPrefix {
         guard parts[1].utf8.allSatisfy({ (0x30...0x39).contains($0) }), let length = Int(parts[1]),
             length <= address.width
         else {
-            throw TextError("prefix \(TextError.quote(text)) has no length in 0...\(address.width); write \(address)/\(address.width)")
+            throw TextError(
+                "prefix \(TextError.quote(text)) has no length in 0...\(address.width); write \(address)/\(address.width)"
+            )
         }
         if let prefix = AddressPrefix(address: address, length: length) {
             self = prefix

@@ -5,6 +5,8 @@ struct Members {
     /// Where the mapping begins.
     let mark: Mark
     private var members: [(key: String, node: YAMLNode)] = []
+    /// The keys that unknown ones were taken for.
+    private var meant: Set<String> = []
 
     /// Reads a mapping; nil, and reported, when the node is none. `what` names it in messages: `a rule`.
     init?(_ node: YAMLNode, of what: String, keys: [String], hints: [String: String] = [:], _ report: inout Report) {
@@ -30,12 +32,16 @@ struct Members {
             } else {
                 let hint = hints[name] ?? Self.hint(for: name, among: keys)
                 report.add(key.mark, "unknown key \(TextError.quote(name)); \(hint)")
+                if let key = keys.first(where: { hint.hasPrefix("did you mean '\($0)'") }) { meant.insert(key) }
             }
         }
     }
 
     /// The value of a key; nil when it is not there.
     subscript(key: String) -> YAMLNode? { members.first { $0.key == key }?.node }
+
+    /// Whether the key is missing: not there, and no unknown one was taken for it.
+    func lacks(_ key: String) -> Bool { self[key] == nil && !meant.contains(key) }
 
     private static func hint(for name: String, among keys: [String]) -> String {
         guard let near = Spelling.nearest(to: name, among: keys) else {

@@ -1,3 +1,5 @@
+import Model
+
 /// One mistake in one file: where, the offending text, and the mend.
 package struct PolicyFileError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The file as the user named it.
@@ -12,7 +14,8 @@ package struct PolicyFileError: Error, Hashable, Sendable, CustomStringConvertib
         self.file = file
         self.line = line
         self.column = column
-        self.message = message
+        // A mend may repeat a part of the file, which may hold what would break the line.
+        self.message = TextError.escape(message)
     }
 
     /// `policies/a.yaml:12:7: unknown key 'port'; did you mean 'ports'?`.

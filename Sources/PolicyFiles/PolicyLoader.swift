@@ -165,7 +165,8 @@ package final class PolicyLoader {
 
     /// Whether the name of the workload's user still means the same one: accounts change without the file.
     private func isUserSame(_ file: CachedFile) -> Bool {
-        guard let name = file.parsed.workload.userName, let first = name.utf8.first, !(0x30...0x39).contains(first) else {
+        guard let name = file.parsed.workload.userName, let first = name.utf8.first, !(0x30...0x39).contains(first)
+        else {
             return true
         }
         return user(name) == file.parsed.workload.user

@@ -12,7 +12,7 @@ extension PolicyReader {
     private mutating func expectation(_ node: YAMLNode) -> Expectation? {
         let keys = ["to", "verdict", "executable"]
         guard let members = Members(node, of: "an expectation", keys: keys, &report) else { return nil }
-        for key in ["to", "verdict"] where members[key] == nil {
+        for key in ["to", "verdict"] where members.lacks(key) {
             let example = key == "to" ? "to: \"packages.example.org:443\"" : "verdict: allow"
             report.add(members.mark, "required key '\(key)' is missing; write '\(example)'")
         }

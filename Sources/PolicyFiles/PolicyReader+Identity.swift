@@ -18,6 +18,7 @@ extension PolicyReader {
     /// Reads `identity`; nil, and reported, when it does not say which cgroups.
     mutating func readIdentity(_ policy: Members) -> Identity? {
         guard let node = policy["identity"] else {
+            guard policy.lacks("identity") else { return nil }
             report.add(policy.mark, "required key 'identity' is missing; write 'identity: {cgroup: GLOB}'")
             return nil
         }
@@ -27,6 +28,7 @@ extension PolicyReader {
         }
         let user = members["user"].flatMap { readUser($0) }
         guard let globNode = members["cgroup"] else {
+            guard members.lacks("cgroup") else { return nil }
             let mend = "write 'cgroup: training.slice/NAME.service'"
             report.add(members.mark, "required key 'cgroup' is missing from 'identity'; \(mend)")
             return nil

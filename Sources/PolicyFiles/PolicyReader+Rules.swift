@@ -51,7 +51,7 @@ extension PolicyReader {
         let name = ruleName(members, "allow-\(number)", names: &names)
         let targets = readTargets(members)
         let ports = members["ports"].flatMap { readPorts($0) }
-        if members["ports"] == nil {
+        if members.lacks("ports") {
             report.add(members.mark, "rule '\(name)' has no 'ports'; \(Self.anyPorts)")
         }
         let executable = members["executable"].flatMap { readExecutable($0) }
@@ -86,10 +86,10 @@ extension PolicyReader {
             return nil
         }
         let name = ruleName(members, "listen-\(number)", names: &names)
-        if members["from"] == nil {
+        if members.lacks("from") {
             report.add(members.mark, "rule '\(name)' has no 'from'; write 'from: [any]' or who may connect")
         }
-        if members["ports"] == nil {
+        if members.lacks("ports") {
             report.add(members.mark, "rule '\(name)' has no 'ports'; \(Self.anyPorts)")
         }
         let from = members["from"].flatMap { node in
@@ -125,7 +125,9 @@ extension PolicyReader {
 
     private mutating func readTargets(_ members: Members) -> [Target]? {
         guard let node = members["to"] else {
-            report.add(members.mark, "required key 'to' is missing; write 'to: \(Self.toExample)'")
+            if members.lacks("to") {
+                report.add(members.mark, "required key 'to' is missing; write 'to: \(Self.toExample)'")
+            }
             return nil
         }
         return report.values(node, "to", example: Self.toExample) { (text) throws(TextError) in try Target(text) }

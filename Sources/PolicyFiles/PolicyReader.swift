@@ -42,7 +42,7 @@ package struct PolicyReader {
     /// The policy; nil only when something was reported.
     private mutating func policy(_ root: YAMLNode) -> Parsed? {
         guard let members = Members(root, of: "a policy", keys: Self.keys, &report) else { return nil }
-        if members["workload"] == nil {
+        if members.lacks("workload") {
             report.add(members.mark, "required key 'workload' is missing; write 'workload: NAME'")
         }
         let name = members["workload"].flatMap { readName($0, "workload") }

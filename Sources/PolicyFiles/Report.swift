@@ -3,11 +3,15 @@ import Model
 /// The mistakes of one file, as they are found.
 struct Report {
     let file: String
+    private static let limit = 100
     private(set) var errors: [PolicyFileError] = []
 
     init(file: String) { self.file = file }
 
     mutating func add(_ mark: Mark, _ message: String) {
+        // Bounds what a file of nothing but mistakes can cost.
+        guard errors.count <= Self.limit else { return }
+        let message = errors.count == Self.limit ? "more mistakes follow; mend those above first" : message
         errors.append(
             PolicyFileError(file: file, line: Int(mark.line), column: Int(mark.column), message: message),
         )
@@ -81,7 +85,8 @@ struct Report {
         }
     }
 
-    /// A list of values, each read by an initialiser that says itself what is wrong; the same one twice is reported.
+    /// A list of values, each read by an initialiser that says itself what is wrong; the same one twice
+    /// counts once.
     mutating func values<Value: Hashable>(
         _ node: YAMLNode,
         _ key: String,
@@ -96,11 +101,7 @@ struct Report {
             guard let value = value(item, key, read) else { continue }
             // Short lists are nearly all lists: they need no set.
             let isNew = items.count > 16 ? seen.insert(value).inserted : !values.contains(value)
-            guard isNew else {
-                add(item.mark, "\(TextError.quote("\(value)")) stands twice in '\(key)'; remove one")
-                continue
-            }
-            values.append(value)
+            if isNew { values.append(value) }
         }
         return values.isEmpty ? nil : values
     }

@@ -1,10 +1,10 @@
 /// Finds what somebody meant who wrote something else.
 enum Spelling {
-    /// The candidate that the word is a misspelling of: a third of its letters wrong at most.
+    /// The candidate that the word is a misspelling of: about a third of its letters wrong at most.
     static func nearest(to word: String, among candidates: [String]) -> String? {
         let word = Array(word.lowercased().utf8.prefix(64))
         let ranked = candidates.map { ($0, distance(word, Array($0.utf8))) }
-        guard let best = ranked.min(by: { $0.1 < $1.1 }), best.1 <= max(1, best.0.utf8.count / 3) else { return nil }
+        guard let best = ranked.min(by: { $0.1 < $1.1 }), best.1 <= (best.0.utf8.count + 1) / 3 else { return nil }
         return best.0
     }
 

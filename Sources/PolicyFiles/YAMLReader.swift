@@ -132,7 +132,9 @@ import Model
             return error(mark, "text that begins with '*' must be quoted; write it like \"*.example.org\"")
         }
         let mark = unsafe Mark(parser.problem_mark)
-        return error(mark, "not YAML: \(context.isEmpty ? "" : context + ", ")\(text)")
+        let mend =
+            text.contains("cannot start any token") ? "; indent with spaces, and quote text that begins oddly" : ""
+        return error(mark, "not YAML: \(context.isEmpty ? "" : context + ", ")\(text)\(mend)")
     }
 
     private borrowing func error(_ mark: Mark, _ message: String) -> PolicyFileError {

@@ -1,0 +1,36 @@
+import Model
+import Policy
+import PolicyFiles
+import Testing
+
+/// What the package ships to start from must load on a host where nothing has been set up.
+struct ExamplesTests {
+    /// A host with no users but the system's.
+    private let loader = PolicyLoader(resolveUser: { _ in nil }, resolverFile: "/nonexistent")
+
+    @Test func policiesLoadAndMeetTheirExpectations() throws {
+        let set = try loader.loadPolicies(Fixtures.package + "/policies")
+        #expect(set.workloads.count >= 4)
+        #expect(set.failures.map(\.description) == [])
+        #expect(set.workloads.allSatisfy { !$0.expect.isEmpty }, "an example without expectations teaches none")
+        #expect(set["rl-agents"]?.unknown == .hold(.seconds(30)))
+    }
+
+    @Test func identitiesFindTheirWorkloads() throws {
+        let set = try loader.loadPolicies(Fixtures.package + "/policies")
+        let whose = { set.identify(cgroup: $0, uid: 1000) }
+        #expect(whose("/training.slice/llm-pretrain@1.service") == .workload("llm-pretrain"))
+        #expect(whose("/training.slice/rl-maze.slice/agent@3.service/tool") == .workload("rl-agents"))
+        #expect(whose("/training.slice/data-preparation.slice/a/b") == .workload("data-preparation"))
+        #expect(whose("/training.slice") == .unidentified)
+    }
+
+    @Test func hostConfigurationSaysItsDefaults() throws {
+        var written = try loader.loadConfiguration(Fixtures.package + "/systemd/egressd.yaml")
+        #expect(written.context == ["SLURM_JOB_ID", "SLURM_STEP_ID", "RL_STEP"])
+        written.context = []
+        var defaults = HostConfiguration()
+        defaults.path = written.path
+        #expect(written == defaults)
+    }
+}
