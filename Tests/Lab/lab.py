@@ -182,14 +182,15 @@ class World:
 class Lab:
     """Makes everything on entering, removes it on leaving."""
 
-    def __init__(self, need_egressd: bool = True):
+    def __init__(self, need_egressd: bool = True, label: str = ""):
+        """`label` tells several labs of one process apart."""
         self.need_egressd = need_egressd
         self.number = os.getpid()
         self.stack = contextlib.ExitStack()
         self.daemons = 0
-        self.host = Namespace(f"egressd-{self.number}-host")
-        self.world_ns = Namespace(f"egressd-{self.number}-world")
-        self.cgroups = CgroupTree(f"egressd-lab-{self.number}")
+        self.host = Namespace(f"egressd-{self.number}-{label}host")
+        self.world_ns = Namespace(f"egressd-{self.number}-{label}world")
+        self.cgroups = CgroupTree(f"egressd-lab-{self.number}{label}")
         self.egressd: pathlib.Path | None = None
         self.world: World
         self.directory: pathlib.Path

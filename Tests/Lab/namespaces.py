@@ -155,7 +155,7 @@ def sweep_stale() -> list[str]:
             Namespace(path.name).delete()
             swept.append(path.name)
     for path in sorted(cgroup_mount().glob("egressd-lab-*")):
-        match = re.fullmatch(r"egressd-lab-(\d+)", path.name)
+        match = re.fullmatch(r"egressd-lab-(\d+)[a-z]*", path.name)
         if match and not alive(int(match[1])):
             CgroupTree(path.name).remove()
             swept.append(f"cgroup {path.name}")

@@ -161,12 +161,12 @@ def interval(part):
 
 
 def assert_disjoint(ground):
-    """No two elements of a map of rules intersect: the kernel would silently order them."""
+    """No two elements of an interval map or set intersect: the kernel would silently order them."""
     listing = json.loads(ground.host.command("nft", "-j", "list", "table", "inet", "egressd"))
     seen = 0
     for entry in listing["nftables"]:
-        described = entry.get("map")
-        if described is None or not described["name"].startswith(("rules", "inbound", "listen")):
+        described = entry.get("map") or entry.get("set")
+        if described is None or "interval" not in described.get("flags", []):
             continue
         boxes = []
         for element in described.get("elem", []):
@@ -217,13 +217,13 @@ def test_executable_rules_need_that_program(ground, daemon, job, family, path):
     from lab import PYTHON
 
     program = PYTHON if path == "certain" else "/usr/bin/curl"
-    allow = [rule("one program", family.stranger, [443], executable=program)]
+    allow = [rule("one-program", family.stranger, [443], executable=program)]
     daemon.start({"job": job_policy(ground, family, allow=allow)})
     answer = job.tcp(family.stranger, 443)
     if path == "certain":
         assert answer["ok"], answer
         event = daemon.wait_event(to=family.stranger, port=443, verdict="allow")
-        assert (event["rule"], event["process"]["executable"]) == ("one program", PYTHON)
+        assert (event["rule"], event["process"]["executable"]) == ("one-program", PYTHON)
     else:
         assert refused(answer)
         event = daemon.wait_event(to=family.stranger, port=443)

@@ -192,6 +192,17 @@ def repeat(command):
     return {"ok": True, "outcomes": outcomes, "slowest": slowest}
 
 
+def until(command):
+    """Tries a connection again and again until it stands; tells when that was."""
+    address, port = command["to"]
+    deadline = time.monotonic() + command.get("timeout", 10)
+    while time.monotonic() < deadline:
+        with socket.socket(family_of(address), socket.SOCK_STREAM) as attempt:
+            if attempt.connect_ex((address, port)) == 0:
+                return {"ok": True, "at": time.monotonic()}
+    return {"ok": False, "error": "timeout"}
+
+
 def write(command):
     try:
         handles[command["handle"]].sendall(command["data"].encode("latin-1"))
@@ -387,7 +398,7 @@ def move(command):
 COMMANDS = {
     function.__name__: function
     for function in (
-        tcp, udp, many, repeat, write, read, receive, close, listen, accept, bind, serve, simultaneous, raw, frame,
+        tcp, udp, many, repeat, until, write, read, receive, close, listen, accept, bind, serve, simultaneous, raw, frame,
         join, run, move,
     )
 }  # fmt: skip
