@@ -52,14 +52,14 @@ bench: build
 	@$(PYTHON) Tests/Bench/bench.py $(BENCH)
 
 fuzz:
-	@Tests/Fuzz/run.sh
+	@PATH="$(dir $(SWIFT)):$$PATH" Tests/Fuzz/run.sh
 
 install: build
 	install -D -m 0755 $(BUILD)/release/egressd $(DESTDIR)$(PREFIX)/sbin/egressd
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	for unit in systemd/*.service systemd/*.socket; do \
 		[ -e "$$unit" ] || continue; \
-		sed 's|/usr/local/sbin/egressd\|/usr/sbin/egressd|$(PREFIX)/sbin/egressd|g' "$$unit" \
+		sed 's,/usr/sbin/egressd,$(PREFIX)/sbin/egressd,g' "$$unit" \
 			> $(DESTDIR)$(PREFIX)/lib/systemd/system/$$(basename "$$unit"); \
 	done
 	install -d $(DESTDIR)$(PREFIX)/share/doc/egressd/policies

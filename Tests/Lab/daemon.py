@@ -10,9 +10,7 @@ import subprocess
 import time
 from typing import Any
 
-from namespaces import LabError, run
-
-NOBODY_LISTENS = 3
+from namespaces import LabError
 
 
 def policy(name: str, cgroup: str, **keys: Any) -> str:
@@ -139,7 +137,7 @@ class Daemon:
         address, port = wanted.pop("to", None), wanted.pop("port", None)
         transport = wanted.pop("transport", None)
         found = []
-        for event in self.ctl("log", "--limit", "1000000"):
+        for event in self.ctl("log", "--limit", "100000"):
             destination = event.get("destination") or {}
             if address is not None and destination.get("address") != address:
                 continue
@@ -168,7 +166,7 @@ class Daemon:
             for entry in self.ctl("requests")["requests"]:
                 destination = entry["destination"]
                 if (destination["address"], destination["port"]) == (address, port):
-                    if workload is None or entry["workload"] == workload:
+                    if workload is None or entry.get("workload") == workload:
                         return entry
             if time.monotonic() > deadline:
                 raise AssertionError(f"no request for {address} port {port}: {self.ctl('requests')}")
@@ -229,7 +227,3 @@ class Daemon:
     def __exit__(self, *_) -> None:
         self.kill()
         self.clear_kernel()
-
-
-def listing(namespace, *arguments: str) -> str:
-    return run("nsenter", f"--net={namespace.path}", "nft", *arguments)

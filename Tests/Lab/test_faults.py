@@ -1,6 +1,5 @@
 """The daemon killed, doubled, starved: a clear error, and nothing opened."""
 
-import json
 import os
 import pathlib
 import random
@@ -265,8 +264,8 @@ def test_no_leak_over_20000_brokered_connections(ground, daemon, family):
     assert after[1] - before[1] < 2048, f"resident memory: {before[1]} kB before, {after[1]} kB after"
 
 
-def test_the_status_is_json_that_names_what_was_probed(daemon, basic):
+def test_what_was_probed_is_in_the_log(daemon, basic):
     daemon.start(basic)
-    text = json.dumps(daemon.ctl("status"))
-    assert "queue" in text.lower()
-    assert "queue" in daemon.log().lower(), "which way to queue was chosen is not in the log"
+    lines = [line for line in daemon.log().splitlines() if "kernel" in line]
+    assert any("queue" in line.lower() for line in lines), "which way to queue was chosen is not in the log"
+    assert daemon.ctl("status")["mode"] == "enforce"

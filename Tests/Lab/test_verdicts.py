@@ -191,7 +191,7 @@ def test_a_bad_file_changes_nothing(ground, daemon, job, basic, family):
     assert "bad.yaml:3:1" in output + errors
     assert job.tcp(family.storage, 443)["ok"]
     assert refused(job.tcp(family.stranger, 443))
-    daemon.wait_event(kind="reload", verdict=None, timeout=5)
+    daemon.wait_event(kind="reload", verdict="deny", timeout=5)
 
 
 def test_sighup_loads_the_difference(ground, daemon, job, basic, family):

@@ -48,15 +48,17 @@ import Testing
             faults.arm(first: first, Self.kinds[kind])
             for number in 0..<20 { #expect(store.append(event(number))) }
             store.updateRemaining([1: .seconds(1)], at: WallTime(microseconds: 0))
-            while true {
+            var isFlushed = false
+            for _ in 0..<10 where !isFlushed {
                 do {
                     try store.flush()
-                    break
+                    isFlushed = true
                 } catch {
                     failures += 1
                     #expect(store.health.lastError != nil || store.health.pending == 0)
                 }
             }
+            try #require(isFlushed)
             let calls = faults.calls
             #expect(try store.events(matching: EventFilter()).numbers == Array(0..<20))
             #expect(store.lastSequence == 20)
@@ -120,7 +122,8 @@ import Testing
             try database.query("PRAGMA max_page_count=1000000") { (_) throws(StoreError) in }
         }
         // Without a call from outside: the thread tries again by itself.
-        while store.health.pending > 0 { usleep(1000) }
+        for _ in 0..<10_000 where store.health.pending > 0 { usleep(1000) }
+        #expect(store.health.pending == 0)
         try store.flush()
         let events = try store.events(matching: EventFilter(limit: 100_000))
         #expect(events.numbers == Array(0..<number))
