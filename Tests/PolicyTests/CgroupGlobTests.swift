@@ -35,7 +35,8 @@ struct CgroupGlobTests {
     }
 
     @Test(arguments: [
-        "", "/", "//", "a//b", "a/", "a**", "**a", "***", "a/**/**", "a/./b", "..", "a?", "[a]", "{a,b}", "a\nb", "a\0b",
+        "", "/", "//", "a//b", "a/", "a**", "**a", "***", "a/**/**", "a/./b", "..", "a?", "[a]", "{a,b}", "a\nb",
+        "a\0b",
     ])
     func refused(_ text: String) { #expect(throws: (any Error).self) { try CgroupGlob(text) } }
 
@@ -63,7 +64,7 @@ struct CgroupGlobTests {
         for first in components {
             for second in components where !(first == "**" && second == "**") {
                 globs.append("\(first)/\(second)")
-                for third in ["a", "*b", "**"] where !(second == "**" && third == "**") {
+                for third in ["*b", "**"] where ["a", "*", "**"].contains(first) && !(second == "**" && third == "**") {
                     globs.append("\(first)/\(second)/\(third)")
                 }
             }

@@ -64,7 +64,9 @@ struct PolicySetTests {
         let parts = ["a", "b", "ab", "*", "a*", "*b", "a*b", "**"]
         for _ in 0..<300 {
             let workloads = try (0..<6).map { number in
-                var glob = (0..<Int.random(in: 1...3, using: &random)).map { _ in parts.randomElement(using: &random) ?? "a" }
+                var glob = (0..<Int.random(in: 1...3, using: &random)).map { _ in
+                    parts.randomElement(using: &random) ?? "a"
+                }
                 while let twice = glob.indices.dropLast().first(where: { glob[$0] == "**" && glob[$0 + 1] == "**" }) {
                     glob.remove(at: twice)
                 }
@@ -93,7 +95,8 @@ struct PolicySetTests {
     /// The index answers as trying every glob on every ancestor would, also after workloads came and went.
     @Test func identifyAgreesWithTryingEveryGlob() throws {
         let globs = [
-            "a", "a/b", "a/b*", "a/*c", "a/b*c/**", "*/x", "**/y", "a/*-1.service", "a/*-2.service", "b/**/z", "c/d/e", "**/q*",
+            "a", "a/b", "a/b*", "a/*c", "a/b*c/**", "*/x", "**/y", "a/*-1.service", "a/*-2.service", "b/**/z", "c/d/e",
+            "**/q*",
         ]
         var workloads: [Workload] = []
         for glob in globs {

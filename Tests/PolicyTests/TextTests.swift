@@ -24,7 +24,9 @@ struct TextTests {
     @Test(arguments: ["deny", "observe", "hold 1s", "hold 30s", "hold 5m", "hold 1h", "hold 90s"])
     func modesRoundTrip(_ text: String) throws { #expect(try UnknownMode(text).description == text) }
 
-    @Test(arguments: ["", "allow", "hold", "hold 0s", "hold 61m", "hold 2h", "hold 30", "hold -1s", "hold 9999h", "Deny"])
+    @Test(arguments: [
+        "", "allow", "hold", "hold 0s", "hold 61m", "hold 2h", "hold 30", "hold -1s", "hold 9999h", "Deny",
+    ])
     func modesRefused(_ text: String) { #expect(throws: TextError.self) { try UnknownMode(text) } }
 
     @Test(arguments: ["any", "10.0.0.0/8", "10.0.0.1", "fd00::/8", "::1", "a.example", "*.a.example"])
@@ -39,7 +41,8 @@ struct TextTests {
 
     @Test(arguments: [
         "", "*", "*.", "a.*.example", "**.example", "10.0.0.0/8/8", "10.0.0.0/-1", "10.0.0.0/08x", "::ffff:0:0/96",
-        "10.0.0", "10.0.0.0.0", "0x0a.0.0.1", "[::1]", "http://a.example", "a.example:443", "10.0.0.1:443", "1.2.3.4x5/8",
+        "10.0.0", "10.0.0.0.0", "0x0a.0.0.1", "[::1]", "http://a.example", "a.example:443", "10.0.0.1:443",
+        "1.2.3.4x5/8",
     ])
     func targetsRefused(_ text: String) { #expect(throws: TextError.self) { try Target(text) } }
 
@@ -59,7 +62,9 @@ struct TextTests {
         #expect(expectation.to == text)
     }
 
-    @Test(arguments: ["a.example", "::1:22", "[10.0.0.1]:22", "[a.example]:22", "a.example:any", ":22", "a:1-2", "[::1]22"])
+    @Test(arguments: [
+        "a.example", "::1:22", "[10.0.0.1]:22", "[a.example]:22", "a.example:any", ":22", "a:1-2", "[::1]22",
+    ])
     func expectationsRefused(_ text: String) {
         #expect(throws: TextError.self) { try Expectation.Subject.read(text) }
     }
