@@ -8,23 +8,27 @@ package struct TextError: Error, Hashable, CustomStringConvertible {
     package var description: String { message }
 
     /// The text in single quotes, fit for one line of a terminal: at most 80 characters, nothing invisible.
-    ///
-    /// Controls, format characters (so also bidirectional ones), line separators and unassigned code points are escaped.
     package static func quote(_ text: String) -> String {
         let isPlain = text.utf8.allSatisfy { (0x20...0x7e).contains($0) }
         if isPlain, text.utf8.count <= 80 { return "'\(text)'" }
-        var quoted = "'"
-        var count = 0
+        let start = text.unicodeScalars.prefix(80)
+        let rest = start.endIndex < text.unicodeScalars.endIndex ? "…" : ""
+        return "'\(escape(String(start)))\(rest)'"
+    }
+
+    /// The text with what is invisible or breaks the line written as `\u{…}`.
+    ///
+    /// These are controls, format characters (so also bidirectional ones), line separators and unassigned code points.
+    package static func escape(_ text: String) -> String {
+        var escaped = String.UnicodeScalarView()
         for scalar in text.unicodeScalars {
-            guard count < 80 else { return quoted + "…'" }
-            count += 1
             switch scalar.properties.generalCategory {
             case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned:
-                quoted += "\\u{\(String(scalar.value, radix: 16))}"
+                escaped.append(contentsOf: "\\u{\(String(scalar.value, radix: 16))}".unicodeScalars)
             default:
-                quoted.unicodeScalars.append(scalar)
+                escaped.append(scalar)
             }
         }
-        return quoted + "'"
+        return String(escaped)
     }
 }
