@@ -67,7 +67,7 @@ let package = Package(
         .executableTarget(
             name: "egressd",
             dependencies: [
-                "Model", "Policy", "Ruleset", "PolicyFiles", "System", "Record", "Control", "Daemon",
+                "Model", "Policy", "Ruleset", "Broker", "PolicyFiles", "System", "Control", "Daemon",
             ],
             swiftSettings: strict,
         ),

@@ -194,3 +194,11 @@ extension Broker {
         return event
     }
 }
+
+extension Broker {
+    /// Whether a packet of the request waits for an operator now.
+    package func isHeld(_ request: RequestSummary) -> Bool {
+        guard let assignment = assignments[request.workload] else { return false }
+        return holds[Window.Key(.denied, assignment.identity, request.destination)] != nil
+    }
+}

@@ -535,18 +535,50 @@ static void take_packets(void *context, const uint8_t *key, uint32_t key_length,
     *(uint64_t *)context = packets;
 }
 
-int enf_element_packets(int fd, uint8_t family, const char *table, const char *set, const uint8_t *key,
-                        uint32_t key_length, uint64_t *ret_packets) {
-    uint8_t buffer[1024];
-    struct nlmsghdr *message = element_request(buffer, 0, family, table, set);
+int enf_element_take(int fd, uint8_t family, const char *table, const char *set, const uint8_t *key,
+                     uint32_t key_length, uint64_t *ret_packets) {
+    uint8_t buffer[2048];
+    struct enf_batch batch = {.bytes = buffer, .capacity = sizeof buffer};
+    uint32_t seq = next_seq;
+    next_seq += 3;
+    put_control(&batch, NFNL_MSG_BATCH_BEGIN, seq);
+    struct nlmsghdr *message = enf_header(buffer + batch.length, (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_DELSETELEM,
+                                          NLM_F_ACK | NLM_F_ECHO, seq + 1, family, 0);
+    mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, table);
+    mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, set);
     struct nlattr *list = mnl_attr_nest_start(message, NFTA_SET_ELEM_LIST_ELEMENTS);
     put_element(message, key, NULL, key_length, NULL, 0, 0, NULL, 0);
     mnl_attr_nest_end(message, list);
+    batch.length += MNL_ALIGN(message->nlmsg_len);
+    put_control(&batch, NFNL_MSG_BATCH_END, seq + 2);
+    int error = enf_send(fd, buffer, batch.length);
+    if (error < 0) return error;
+
+    // The echo tells of the element after the commit, and comes before or after the acknowledgement.
     uint64_t packets = 0;
+    bool told = false, acknowledged = false;
     struct dump dump = {&packets, take_packets};
-    int error = enf_answers(fd, message, &dump, read_elements);
-    if (error == 0) *ret_packets = packets;
-    return error;
+    uint8_t answers[8192];
+    while (!told || !acknowledged) {
+        long count = enf_receive(fd, answers, sizeof answers, true);
+        if (count < 0) return (int)count;
+        int left = (int)count;
+        const struct nlmsghdr *answer = (const struct nlmsghdr *)answers;
+        for (; mnl_nlmsg_ok(answer, left); answer = mnl_nlmsg_next(answer, &left)) {
+            if (answer->nlmsg_type == NLMSG_ERROR) {
+                const struct nlmsgerr *body = mnl_nlmsg_get_payload(answer);
+                if (answer->nlmsg_seq < seq || answer->nlmsg_seq > seq + 2) continue;
+                if (body->error != 0) return body->error;
+                acknowledged = true;
+            } else if (answer->nlmsg_seq == seq + 1
+                       && answer->nlmsg_type == ((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_DELSETELEM)) {
+                read_elements(&dump, answer);
+                told = true;
+            }
+        }
+    }
+    *ret_packets = packets;
+    return 0;
 }
 
 static int read_table(void *context, const struct nlmsghdr *message) {

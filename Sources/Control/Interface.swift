@@ -30,20 +30,18 @@ package enum ControlInterface {
           # deny, hold or observe
           unknown: string,
           # The cgroups that were seen of it.
-          cgroups: []string,
-          # allowed, denied, held, observed
-          counters: [string]int
+          cgroups: []string
         )
 
-        # What was denied or held, grouped by workload and destination.
+        # What was denied, held or observed, grouped by workload and destination.
         type Request (
-          id: int,
+          request: int,
           # Missing when nobody's workload asked.
           workload: ?string,
-          # 203.0.113.9:22/tcp
-          destination: string,
-          # What else the address is known as.
-          names: []string,
+          # request, or inbound when somebody outside asked
+          kind: string,
+          # address, port, transport
+          destination: object,
           # deny, hold or observe
           verdict: string,
           reason: string,
@@ -53,18 +51,20 @@ package enum ControlInterface {
           last: string,
           # Whether a packet of it waits for an answer now.
           held: bool,
-          # The process that asked last: pid, executable, command, uid, cgroup, ancestors
-          process: ?object
+          # Of the process that asked last.
+          executable: ?string,
+          command: ?[]string
         )
 
         # An operator's approval.
         type Grant (
-          id: int,
+          grant: int,
           workload: string,
-          destination: string,
-          name: ?string,
+          # address, port, transport
+          destination: object,
           created: string,
           expires: string,
+          remainingSeconds: int,
           actor: string,
           reason: ?string,
           request: ?int
@@ -96,9 +96,6 @@ package enum ControlInterface {
         # Lets a request pass for a time: its workload may reach its destination.
         method Approve(request: int, seconds: int, reason: ?string) -> (grant: Grant)
 
-        # Refuses a request that is held, and takes it off the list.
-        method Deny(request: int, reason: ?string) -> ()
-
         # The grants in force, the next to expire first.
         method Grants() -> (grants: []Grant)
 
@@ -107,8 +104,8 @@ package enum ControlInterface {
 
         # The record: events of kinds and members as `egressd ctl log --json` prints them.
         #
-        # With "more" there are several replies, and with follow they go on until the client leaves. since is the
-        # sequence number after which to begin; without it, limit gives the last events (100 unless told otherwise).
+        # With "more" there are several replies, and with follow they go on until the client leaves. since is how many
+        # seconds back to begin; without it, limit gives the last events (100 unless told otherwise).
         method Log(follow: ?bool, since: ?int, workload: ?string, verdict: ?string, limit: ?int) -> (events: []object)
 
         # Reads the policies again; all of them are taken, or none.

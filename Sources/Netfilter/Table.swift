@@ -153,10 +153,10 @@ package final class Table {
         return counts.byKey
     }
 
-    /// How many packets one element has met; nil when it is not there.
-    package func count(of element: SetElement, in set: String) throws(NetfilterError) -> UInt64? {
+    /// Removes an element and says how many packets it had met when none could find it any more; nil: not there.
+    package func take(_ element: SetElement, from set: String) throws(NetfilterError) -> UInt64? {
         var packets: UInt64 = 0
-        let result = unsafe enf_element_packets(
+        let result = unsafe enf_element_take(
             socket,
             Self.inet,
             Layout.table,
@@ -166,7 +166,7 @@ package final class Table {
             &packets,
         )
         if result == -NetfilterError.notFound { return nil }
-        try check(result, "reading a counter of set \(set)")
+        try check(result, "taking a counter from set \(set)")
         return packets
     }
 

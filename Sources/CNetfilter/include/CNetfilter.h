@@ -100,9 +100,9 @@ int enf_elements_flush(struct enf_batch *batch, uint8_t family, const char *tabl
 typedef void (*enf_element_callback)(void *_Nullable context, const uint8_t *key, uint32_t key_length, uint64_t packets);
 int enf_elements_dump(int fd, uint8_t family, const char *table, const char *set, void *_Nullable context,
                       enf_element_callback callback);
-// The counter of one element. -ENOENT: not there.
-int enf_element_packets(int fd, uint8_t family, const char *table, const char *set, const uint8_t *key,
-                        uint32_t key_length, uint64_t *ret_packets);
+// Removes one element and tells its counter as it was when no packet could find it any more. -ENOENT: not there.
+int enf_element_take(int fd, uint8_t family, const char *table, const char *set, const uint8_t *key,
+                     uint32_t key_length, uint64_t *ret_packets);
 // Whether the table is there; 0, -ENOENT, or another error. *ret_flags are NFT_TABLE_F_*.
 int enf_table_get(int fd, uint8_t family, const char *table, uint32_t *ret_flags);
 

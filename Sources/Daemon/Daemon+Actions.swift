@@ -1,0 +1,242 @@
+internal import Broker
+internal import Glibc
+internal import Model
+internal import Netfilter
+internal import Record
+internal import Ruleset
+internal import System
+
+extension Daemon {
+    /// Performs what the broker decided, in order; changes are gathered and come into force before the answers.
+    func perform(_ actions: [BrokerAction], flushing: Bool = true) {
+        for action in actions {
+            switch action {
+            case .change(let changes):
+                pendingChanges += changes
+            case .answer(let reference, let answer):
+                queues.answer(reference.queue, reference.packet, answer == .drop ? .drop : .again)
+            case .record(let event):
+                append(event)
+            case .clear(let sets):
+                applyPending()
+                attempt("clearing answers") { () throws(NetfilterError) in try table.replace(sets, []) }
+            case .settle(let key):
+                applyPending()
+                settle(key)
+            case .cut(let identity, let generation, let destination):
+                applyPending()
+                cut(identity, generation: generation, destination)
+            case .recheck(let identity):
+                applyPending()
+                recheck(identity)
+            case .unstamp(let ids):
+                applyPending()
+                unstamp(Set(ids))
+            case .saveGrant(let grant):
+                save(grant)
+            case .saveAssignments(let assignments, let removed):
+                save(assignments, removed: removed)
+            }
+        }
+        if flushing {
+            flush()
+            scheduleTick()
+        }
+    }
+
+    /// Changes in one transaction, then the answers in one message.
+    func flush() {
+        applyPending()
+        attempt("answering packets") { () throws(NetfilterError) in try queues.flush() }
+    }
+
+    private func applyPending() {
+        guard !pendingChanges.isEmpty else { return }
+        let changes = pendingChanges
+        pendingChanges.removeAll(keepingCapacity: true)
+        do {
+            try table.apply(changes)
+        } catch {
+            // One change that the kernel refuses must not keep the others out of force.
+            Log.warning("\(error); trying the changes one by one")
+            for change in changes {
+                attempt("changing set \(change.set)") { () throws(NetfilterError) in try table.apply([change]) }
+            }
+        }
+    }
+
+    /// Performs something that the kernel may refuse; a refusal is an alarm, and never lets anything through.
+    private func attempt(_ what: String, _ body: () throws(NetfilterError) -> Void) {
+        do throws(NetfilterError) {
+            try body()
+        } catch {
+            // The packet was answered for already: its flow or its socket is gone.
+            guard error.code != NetfilterError.notFound else { return }
+            Log.error("\(what): \(error)")
+            record(.alarm, "\(what): \(error)")
+        }
+    }
+
+    private func settle(_ key: Window.Key) {
+        var packets: UInt64 = 0
+        attempt("settling \(key.set)") { () throws(NetfilterError) in
+            packets = try table.take(key.element, from: key.set) ?? 0
+        }
+        perform(broker.settled(key, packets: packets, at: Clock.now()), flushing: false)
+    }
+
+    /// What an earlier daemon's windows counted after its last event.
+    func recordCounts() {
+        for family in ["4", "6"] {
+            for set in ["denied", "knocks", "others"] {
+                attempt("reading what was refused meanwhile") { () throws(NetfilterError) in
+                    for (key, packets) in try table.counts(of: set + family) where packets > 0 {
+                        guard let event = Self.event(ofKey: key, set: set, packets, broker.assignments) else { continue }
+                        append(event)
+                    }
+                }
+            }
+        }
+    }
+
+    private static func event(
+        ofKey key: [UInt8],
+        set: String,
+        _ packets: UInt64,
+        _ assignments: [String: Assignment],
+    ) -> Event? {
+        let width = key.count > 20 || set == "others" && key.count > 12 ? 16 : 4
+        guard key.count >= 8 + width else { return nil }
+        let number = UInt16(key[2]) | UInt16(key[3]) << 8
+        let bits = key[4..<4 + width].reduce(UInt128(0)) { $0 << 8 | UInt128($1) }
+        let ports = key.count >= 12 + width
+        var event = Event(time: Clock.wall(), kind: set == "knocks" ? .inbound : .request)
+        event.verdict = .deny
+        event.reason = set == "knocks" ? .notListening : .unknownDestination
+        event.workload = assignments.first { $0.value.identity.number == number && !$0.key.hasPrefix("*") }?.key
+        event.destination = Destination(
+            address: width == 4 ? .v4(UInt32(truncatingIfNeeded: bits)) : IPAddress(wire: bits),
+            port: ports ? UInt16(key[8 + width]) << 8 | UInt16(key[9 + width]) : 0,
+            transport: Transport(number: key[4 + width]),
+        )
+        event.count = packets
+        event.message = "refused by the kernel while no daemon ran, or just before"
+        return event
+    }
+
+    // MARK: State
+
+    private func save(_ assignments: [String: Assignment], removed: [String]) {
+        do {
+            try store.saveWorkloadNumbers(
+                assignments.mapValues { (number: $0.identity.number, generation: $0.generation) },
+                deleting: removed,
+            )
+            warnings["numbers"] = nil
+        } catch {
+            warnings["numbers"] = "workload numbers are not stored: \(error)"
+            Log.error("storing workload numbers: \(error); after a restart every connection is judged anew")
+        }
+    }
+
+    private func save(_ grant: Grant) {
+        do {
+            if grant.state == .active {
+                _ = try store.insertGrant(Self.row(grant))
+            } else {
+                try store.setGrants([grant.id], to: GrantRow.State(rawValue: grant.state.rawValue) ?? .revoked)
+            }
+            warnings["grants"] = nil
+        } catch {
+            warnings["grants"] = "grants are not stored: \(error)"
+            Log.error("storing grant \(grant.id): \(error)")
+        }
+    }
+
+    func saveGrantTimes() {
+        let now = Clock.now()
+        let remaining = broker.grants.values.filter { $0.state == .active }.map { ($0.id, $0.expiry - now) }
+        guard !remaining.isEmpty else { return }
+        store.updateRemaining(Dictionary(uniqueKeysWithValues: remaining), at: Clock.wall())
+    }
+
+    func markDirty(_ request: Int64) {
+        dirtyRequests.insert(request)
+        guard requestsTimer == nil else { return }
+        requestsTimer = loop.schedule(after: .milliseconds(200)) { [unowned self] in
+            requestsTimer = nil
+            saveRequests()
+        }
+    }
+
+    func saveRequests() {
+        guard !dirtyRequests.isEmpty else { return }
+        store.upsertRequests(broker.requestSummaries.filter { dirtyRequests.contains($0.id) }.map(Self.row))
+        dirtyRequests.removeAll(keepingCapacity: true)
+    }
+
+    static func row(_ summary: RequestSummary) -> RequestRow {
+        RequestRow(
+            id: summary.id,
+            workload: summary.workload,
+            kind: summary.kind,
+            destination: summary.destination,
+            count: summary.count,
+            first: summary.first,
+            last: summary.last,
+            verdict: summary.verdict,
+            reason: summary.reason,
+            executable: summary.process?.executable,
+            command: summary.process?.command ?? [],
+            finding: summary.finding,
+        )
+    }
+
+    static func summary(_ row: RequestRow) -> RequestSummary {
+        RequestSummary(
+            id: row.id,
+            workload: row.workload,
+            kind: row.kind,
+            destination: row.destination,
+            count: row.count,
+            first: row.first,
+            last: row.last,
+            verdict: row.verdict,
+            reason: row.reason,
+            process: row.executable.map { ProcessRecord(executable: $0, command: row.command) },
+            finding: row.finding,
+        )
+    }
+
+    static func row(_ grant: Grant) -> GrantRow {
+        GrantRow(
+            id: grant.id,
+            workload: grant.workload,
+            address: AddressPrefix(grant.destination.address),
+            port: grant.destination.port,
+            transport: grant.destination.transport,
+            granted: grant.granted,
+            duration: grant.duration,
+            reason: grant.reason ?? "",
+            actor: grant.actor,
+            request: grant.request,
+        )
+    }
+
+    /// The grant of a stored row, with what is left of it; nil when that is nothing.
+    static func grant(_ row: GrantRow, at now: Instant) -> Grant? {
+        let remaining = row.remaining(at: Clock.wall())
+        guard remaining > .seconds(0), let port = row.port else { return nil }
+        return Grant(
+            id: row.id,
+            workload: row.workload,
+            destination: Destination(address: row.address.address, port: port, transport: row.transport),
+            granted: row.granted,
+            duration: row.duration,
+            expiry: now + remaining,
+            reason: row.reason.isEmpty ? nil : row.reason,
+            actor: row.actor,
+            request: row.request,
+        )
+    }
+}

@@ -1,0 +1,271 @@
+internal import Broker
+internal import Control
+internal import Model
+internal import Policy
+internal import PolicyFiles
+internal import Record
+internal import Ruleset
+internal import System
+
+extension Daemon {
+    private enum Role { case viewer, approver }
+
+    private static let viewing: Set<String> = ["Status", "Workloads", "Requests", "Grants", "Log"]
+
+    /// Answers a call on the control socket.
+    func handle(_ call: ControlCall) {
+        if let refusal = refusal(of: call) {
+            var event = Event(time: Clock.wall(), kind: .control)
+            event.verdict = .deny
+            event.actor = actor(call.peer)
+            event.process = inspector.process(pid: call.peer.pid)
+            event.message = "\(call.method): \(refusal)"
+            append(event)
+            call.fail(.permissionDenied(reason: refusal))
+            return
+        }
+        broker.setClock(wall: Clock.wall(), at: Clock.now())
+        switch call.method {
+        case "Status": call.reply(status())
+        case "Workloads": call.reply(["workloads": .array(broker.policies.workloads.map(describe))])
+        case "Requests": call.reply(["requests": .array(broker.requestSummaries.reversed().map(describe))])
+        case "Grants":
+            let grants = broker.grants.values.filter { $0.state == .active }.sorted { $0.expiry < $1.expiry }
+            call.reply(["grants": .array(grants.map(describe))])
+        case "Approve": approve(call)
+        case "Revoke": revoke(call)
+        case "Reload":
+            switch reload(actor: actor(call.peer)) {
+            case .loaded(let count): call.reply(["workloads": .integer(Int64(count))])
+            case .refused(let errors): call.fail(.reloadFailed(errors: errors))
+            }
+        case "Log": log(call)
+        default: call.fail(.methodNotFound(call.method))
+        }
+    }
+
+    /// Why the caller may not make the call; nil when it may.
+    ///
+    /// A caller whose cgroup belongs to a workload is refused whatever its uid: an agent never approves itself.
+    private func refusal(of call: ControlCall) -> String? {
+        guard let now = call.cgroup, let before = call.peer.cgroupAtConnect else {
+            return "the caller's cgroup cannot be told"
+        }
+        for path in [now, before] {
+            let identity = broker.identity(path: path, uid: nil).identity
+            if identity.isWorkload || identity == .foreignUser {
+                return "the caller's cgroup \(path) belongs to a workload"
+            }
+        }
+        guard call.peer.uid != 0 else { return nil }
+        let needed: Role = Self.viewing.contains(call.method) ? .viewer : .approver
+        let groups = needed == .viewer
+            ? [configuration.approverGroup, configuration.viewerGroup] : [configuration.approverGroup]
+        for group in groups.compactMap({ $0 }) {
+            if let gid = Users.gid(ofGroup: group), call.peer.isMember(of: gid) { return nil }
+        }
+        let names = groups.compactMap { $0 }.map { "'\($0)'" }.joined(separator: " or ")
+        return "\(call.method) is for root" + (names.isEmpty ? "" : " and members of \(names)")
+    }
+
+    private func actor(_ peer: Peer) -> String { Users.name(peer.uid) ?? "uid \(peer.uid)" }
+
+    private func status() -> JSON {
+        let health = store.health
+        var warnings = self.warnings.values.sorted() + broker.policies.warnings.map(\.description)
+        if let error = health.lastError { warnings.append("the record cannot be written: \(error)") }
+        if health.lost > 0 { warnings.append("\(health.lost) events were lost") }
+        return [
+            "version": .string(Self.version),
+            "mode": .string(configuration.mode.rawValue),
+            "unidentified": .string(configuration.unidentified.rawValue),
+            "started": .string(started.description),
+            "loaded": .string(loaded.description),
+            "workloads": .integer(Int64(broker.policies.workloads.count)),
+            "grants": .integer(Int64(broker.grants.values.count { $0.state == .active })),
+            "requests": .integer(Int64(broker.requestSummaries.count)),
+            "counters": .object([
+                ("eventsPending", .integer(Int64(health.pending))),
+                ("eventsWritten", .integer(Int64(health.written))),
+                ("eventsLost", .integer(Int64(health.lost))),
+                ("overloads", .integer(Int64(overloads))),
+                ("orphanedPackets", .integer(Int64(broker.orphans))),
+                ("cgroups", .integer(Int64(broker.knownCgroups.count))),
+            ]),
+            "warnings": JSON(warnings),
+        ]
+    }
+
+    private func describe(_ workload: Workload) -> JSON {
+        let members: KeyValuePairs<String, JSON?> = [
+            "name": .string(workload.name),
+            "owner": JSON(workload.owner),
+            "description": JSON(workload.description),
+            "file": .string(workload.file),
+            "generation": .integer(Int64(broker.assignments[workload.name]?.generation ?? 0)),
+            "unknown": .string(workload.unknown.description),
+            "cgroups": JSON((broker.cgroupsByWorkload[workload.name] ?? []).sorted()),
+        ]
+        return JSON(present: members)
+    }
+
+    private func describe(_ destination: Destination) -> JSON {
+        [
+            "address": .string(destination.address.description),
+            "port": .integer(Int64(destination.port)),
+            "transport": .string(destination.transport.description),
+        ]
+    }
+
+    private func describe(_ request: RequestSummary) -> JSON {
+        let members: KeyValuePairs<String, JSON?> = [
+            "request": .integer(request.id),
+            "workload": request.workload.isEmpty ? nil : .string(request.workload),
+            "kind": .string(request.kind.rawValue),
+            "destination": describe(request.destination),
+            "verdict": .string(request.verdict.rawValue),
+            "reason": .string(request.reason.rawValue),
+            "finding": JSON(request.finding?.rawValue),
+            "count": .integer(Int64(clamping: request.count)),
+            "first": .string(request.first.description),
+            "last": .string(request.last.description),
+            "held": .bool(broker.isHeld(request)),
+            "executable": JSON(request.process?.executable),
+            "command": request.process.map { JSON($0.command) },
+        ]
+        return JSON(present: members)
+    }
+
+    private func describe(_ grant: Grant) -> JSON {
+        let now = Clock.now()
+        let members: KeyValuePairs<String, JSON?> = [
+            "grant": .integer(grant.id),
+            "workload": .string(grant.workload),
+            "destination": describe(grant.destination),
+            "created": .string(grant.granted.description),
+            "expires": .string((Clock.wall() + (grant.expiry - now)).description),
+            "remainingSeconds": .integer(max(0, (grant.expiry - now).nanoseconds / 1_000_000_000)),
+            "actor": .string(grant.actor),
+            "reason": JSON(grant.reason),
+            "request": JSON(grant.request),
+        ]
+        return JSON(present: members)
+    }
+
+    // MARK: Approval
+
+    /// The longest approval: a year. What is needed for longer belongs in the policy.
+    private static let longestGrant: Int64 = 366 * 86_400
+
+    private func approve(_ call: ControlCall) {
+        guard let request = call.parameters["request"]?.integer else { return call.fail(.invalidParameter("request")) }
+        guard let seconds = call.parameters["seconds"]?.integer, (1...Self.longestGrant).contains(seconds) else {
+            return call.fail(.invalidParameter("seconds"))
+        }
+        let result = broker.approve(
+            request: request,
+            for: .seconds(seconds),
+            reason: call.parameters["reason"]?.string,
+            actor: actor(call.peer),
+            at: Clock.now(),
+        )
+        switch result {
+        case .failure(let error): fail(call, error)
+        case .success((let grant, let actions)):
+            warnings["grants"] = nil
+            perform(actions)
+            guard let problem = warnings["grants"] else {
+                call.reply(["grant": describe(grant)])
+                return
+            }
+            // What would be forgotten by a restart is not approved.
+            if case .success(let undo) = broker.revoke(grant: grant.id, reason: problem, actor: "egressd", at: Clock.now()) {
+                perform(undo)
+            }
+            call.fail(.invalidRequest(reason: "not approved: \(problem)"))
+        }
+    }
+
+    private func revoke(_ call: ControlCall) {
+        guard let id = call.parameters["grant"]?.integer else { return call.fail(.invalidParameter("grant")) }
+        let reason = call.parameters["reason"]?.string
+        switch broker.revoke(grant: id, reason: reason, actor: actor(call.peer), at: Clock.now()) {
+        case .failure(let error): fail(call, error)
+        case .success(let actions):
+            perform(actions)
+            call.reply()
+        }
+    }
+
+    private func fail(_ call: ControlCall, _ error: GrantError) {
+        switch error {
+        case .noRequest, .noGrant: call.fail(.notFound(what: error.description))
+        default: call.fail(.invalidRequest(reason: error.description))
+        }
+    }
+
+    // MARK: The record
+
+    /// Somebody who reads the record as it grows.
+    struct Follower {
+        let call: ControlCall
+        var filter: EventFilter
+    }
+
+    private static let defaultLines: Int64 = 100
+    private static let mostLines: Int64 = 100_000
+    /// What goes into one reply, so that none is larger than the protocol takes.
+    private static let linesPerReply = 200
+
+    private func log(_ call: ControlCall) {
+        let parameters = call.parameters
+        var filter = EventFilter()
+        if let seconds = parameters["since"]?.integer {
+            filter.since = Clock.wall() + .seconds(-min(max(0, seconds), 1 << 31))
+        }
+        filter.workload = parameters["workload"]?.string
+        if let text = parameters["verdict"]?.string {
+            guard let verdict = Verdict(rawValue: text) else { return call.fail(.invalidParameter("verdict")) }
+            filter.verdicts = [verdict]
+        }
+        let asked = parameters["limit"]?.integer
+        filter.limit = Int(min(max(asked ?? (filter.since == nil ? Self.defaultLines : Self.mostLines), 0), Self.mostLines))
+        let follows = parameters["follow"]?.bool ?? false
+        do {
+            // What was judged before the call is in the answer.
+            try store.flush()
+            let events = try store.events(matching: filter)
+            var lines = events.map(\.json)[...]
+            guard call.wantsMore else {
+                call.reply(["events": .array(Array(lines.suffix(Self.linesPerReply)))])
+                return
+            }
+            while lines.count > Self.linesPerReply || (follows && !lines.isEmpty) {
+                guard call.replyContinues(["events": .array(Array(lines.prefix(Self.linesPerReply)))]) else { return }
+                lines = lines.dropFirst(Self.linesPerReply)
+            }
+            guard follows else {
+                call.reply(["events": .array(Array(lines))])
+                return
+            }
+            filter.afterSequence = events.last?.sequence ?? store.lastSequence
+            filter.since = nil
+            filter.limit = Self.linesPerReply
+            filter.newestLast = true
+            followers[ObjectIdentifier(call)] = Follower(call: call, filter: filter)
+            call.onClose = { [unowned self, unowned call] in followers[ObjectIdentifier(call)] = nil }
+        } catch {
+            call.fail(.invalidRequest(reason: "the record cannot be read: \(error)"))
+        }
+    }
+
+    /// Sends what was written since to everybody who follows.
+    func serveFollowers() {
+        store.acknowledge()
+        for (id, follower) in followers {
+            guard let events = try? store.events(matching: follower.filter), let last = events.last else { continue }
+            followers[id]?.filter.afterSequence = last.sequence
+            if !follower.call.replyContinues(["events": .array(events.map(\.json))]) { followers[id] = nil }
+        }
+    }
+}

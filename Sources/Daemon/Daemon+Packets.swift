@@ -1,0 +1,208 @@
+internal import Broker
+internal import Glibc
+internal import Model
+internal import Netfilter
+internal import Policy
+internal import Ruleset
+internal import System
+internal import Wire
+
+extension Daemon {
+    /// How many packets are read before their answers are sent.
+    private static let round = 64
+
+    /// Reads the kernel's questions, has each judged, and sends the answers.
+    func readQueues() {
+        let arrived = Clock.now()
+        broker.setClock(wall: Clock.wall(), at: arrived)
+        do {
+            _ = try queues.read(limit: Self.round) { message, bytes in
+                let reference = PacketReference(queue: message.queue, packet: message.packetID)
+                guard let packet = try? Packet(bytes.extracting(message.payload)), packet.fragment == .whole else {
+                    // The kernel put fragments together before; what is none of the known shapes goes nowhere.
+                    queues.answer(reference.queue, reference.packet, .drop)
+                    recordUnreadable(message)
+                    return
+                }
+                let question = question(reference, message, packet, arrived: arrived)
+                perform(broker.handle(question, at: arrived), flushing: false)
+            }
+        } catch {
+            noteOverload(error)
+        }
+        flush()
+        scheduleTick()
+    }
+
+    /// Reads what the kernel settled alone.
+    func readLog() {
+        let now = Clock.now()
+        broker.setClock(wall: Clock.wall(), at: now)
+        do {
+            try log.read(limit: Self.round) { message, bytes in
+                guard let packet = try? Packet(bytes.extracting(message.payload)) else { return }
+                perform(broker.handle(logged(message, packet), at: now), flushing: false)
+            }
+        } catch {
+            noteOverload(error)
+        }
+        flush()
+        scheduleTick()
+    }
+
+    private func question(
+        _ reference: PacketReference,
+        _ message: QueueMessage,
+        _ packet: Packet,
+        arrived: Instant,
+    ) -> PacketQuestion {
+        let kind = layout.question(ofQueue: message.queue)
+        let isInbound = kind == .inbound || kind == .receiver
+        let destination = Destination(
+            address: isInbound ? packet.source : packet.destination,
+            port: packet.destinationPort,
+            transport: packet.transport,
+        )
+        var question = PacketQuestion(
+            kind: kind,
+            reference: reference,
+            destination: destination,
+            otherPort: packet.sourcePort,
+            source: packet.source,
+            opensFlow: packet.opensFlow,
+            uid: message.uid,
+            arrived: arrived,
+        )
+        switch kind {
+        case .forward: break
+        case .sender: question.sender = sender(of: packet, uid: message.uid, withProcess: false)
+        case .outbound, .reply: question.sender = sender(of: packet, uid: message.uid, withProcess: true)
+        case .loopback:
+            question.sender = sender(of: packet, uid: nil, withProcess: true)
+            question.receiver = receiver(of: packet, withProcess: false)
+        case .receiver: question.receiver = receiver(of: packet, withProcess: false)
+        case .inbound: question.receiver = receiver(of: packet, withProcess: true)
+        }
+        return question
+    }
+
+    private func logged(_ message: LogMessage, _ packet: Packet) -> LoggedPacket {
+        let kind: LoggedPacket.Kind
+        switch (message.group, message.hook) {
+        case (layout.refusedGroup, _): kind = .injected
+        // NF_INET_LOCAL_IN; from loopback it is the sender that was let out.
+        case (_, 1) where message.inputInterface != 1: kind = .inbound
+        default: kind = .allowed
+        }
+        let local: Facts? =
+            switch kind {
+            case .injected: nil
+            case .inbound: receiver(of: packet, withProcess: true)
+            case .allowed: sender(of: packet, uid: message.uid, withProcess: true)
+            }
+        return LoggedPacket(
+            kind: kind,
+            destination: Destination(
+                address: kind == .inbound ? packet.source : packet.destination,
+                port: packet.destinationPort,
+                transport: packet.transport,
+            ),
+            source: packet.source,
+            opensFlow: packet.opensFlow,
+            local: local,
+        )
+    }
+
+    private func sender(of packet: Packet, uid: UInt32?, withProcess: Bool) -> Facts? {
+        guard packet.transport.hasPorts else { return rawSender(of: packet, uid: uid) }
+        let socket = sockets.find(
+            packet.transport,
+            local: packet.source,
+            packet.sourcePort,
+            remote: packet.destination,
+            packet.destinationPort,
+        )
+        // A socket that no process holds has no user to be identified by.
+        guard let socket, let path = path(of: socket.cgroup) else {
+            return uid == nil ? nil : rawSender(of: packet, uid: uid)
+        }
+        return facts(socket, path, uid: socket.inode == 0 ? nil : socket.uid, withProcess: withProcess)
+    }
+
+    private func receiver(of packet: Packet, withProcess: Bool) -> Facts? {
+        let socket = sockets.find(
+            packet.transport,
+            local: packet.destination,
+            packet.destinationPort,
+            remote: packet.source,
+            packet.sourcePort,
+        )
+        guard let socket, let path = path(of: socket.cgroup) else { return nil }
+        return facts(socket, path, uid: socket.uid, withProcess: withProcess)
+    }
+
+    private func facts(_ socket: SocketInfo, _ path: String, uid: UInt32?, withProcess: Bool) -> Facts {
+        var facts = Facts(cgroup: socket.cgroup, path: path, uid: uid)
+        guard withProcess, socket.inode != 0 else { return facts }
+        let holder = inspector.holder(
+            ofSocketInode: socket.inode,
+            cgroup: path,
+            uid: uid,
+            needCertain: needsCertainty(path, uid),
+        )
+        facts.process = holder.process
+        facts.context = holder.context
+        return facts
+    }
+
+    /// Whether a rule of the workload is for one program only.
+    private func needsCertainty(_ path: String, _ uid: UInt32?) -> Bool {
+        guard case .workload(let name) = broker.policies.identify(cgroup: path, uid: uid) else { return false }
+        return broker.policies[name]?.allow.contains { $0.executable != nil } ?? false
+    }
+
+    /// Who sends through a raw or a ping socket, which sock_diag does not find.
+    private func rawSender(of packet: Packet, uid: UInt32?) -> Facts? {
+        let number = packet.transport.number
+        let known = broker.cgroupsByWorkload.values.flatMap { $0 }
+        guard let holder = inspector.holderOfRawSocket(protocol: number, uid: uid, cgroups: known),
+            let path = holder.process.cgroup, let id = cgroups.id(of: path)
+        else { return nil }
+        return Facts(cgroup: id, path: path, uid: uid, process: holder.process, context: holder.context)
+    }
+
+    /// The path of a cgroup, looked up once.
+    func path(of id: UInt64) -> String? {
+        guard id != 0 else { return nil }
+        if let known = cgroupPaths[id] { return known }
+        guard let path = cgroups.path(of: id) else { return nil }
+        cgroupPaths[id] = path
+        return path
+    }
+
+    private func recordUnreadable(_ message: QueueMessage) {
+        var event = Event(time: Clock.wall(), kind: .request)
+        event.verdict = .deny
+        event.reason = .wrongProtocol
+        event.process = message.uid.map { ProcessRecord(uid: $0) }
+        event.message = "a packet that could not be read"
+        append(event)
+    }
+
+    /// The kernel had more to tell than the socket's buffer holds: those packets were dropped.
+    private func noteOverload(_ error: NetfilterError) {
+        overloads += 1
+        var event = Event(time: Clock.wall(), kind: .alarm)
+        event.reason = .overload
+        event.message = "\(error): packets were refused without being looked at"
+        append(event)
+    }
+}
+
+extension Packet {
+    /// Whether a flow begins with it: a SYN, or any packet of a transport that has none.
+    fileprivate var opensFlow: Bool {
+        guard transport == .tcp, let flags = tcpFlags else { return true }
+        return flags.contains(.syn) && !flags.contains(.ack)
+    }
+}

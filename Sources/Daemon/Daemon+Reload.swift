@@ -1,0 +1,70 @@
+internal import Broker
+internal import Model
+internal import Netfilter
+internal import Policy
+internal import PolicyFiles
+internal import Ruleset
+internal import System
+
+extension Daemon {
+    /// What a reload brought: how many workloads are in force, or why nothing changed.
+    enum ReloadResult {
+        case loaded(Int)
+        case refused([String])
+    }
+
+    /// Reads configuration and policies anew and puts the difference in force in one transaction; bad input changes
+    /// nothing.
+    func reload(actor: String) -> ReloadResult {
+        let begin = Clock.now()
+        let configuration: HostConfiguration
+        let policies: PolicySet
+        do {
+            configuration = try loader.loadConfiguration(configurationPath)
+            policies = try loader.loadPolicies(configuration.policies)
+        } catch {
+            let errors = error.errors.map(\.description)
+            for line in errors { Log.error(line) }
+            Log.error("nothing was loaded; what was in force stays in force")
+            note(.deny, actor, "nothing was loaded: \(errors.count) error\(errors.count == 1 ? "" : "s"); \(errors.first ?? "")")
+            return .refused(errors)
+        }
+        var kept = configuration
+        for (name, differs) in [
+            ("control", kept.control != self.configuration.control), ("state", kept.state != self.configuration.state),
+            ("queue", kept.queue != self.configuration.queue), ("mode", kept.mode != self.configuration.mode),
+            ("context", kept.context != self.configuration.context),
+        ] where differs {
+            Log.warning("\(configurationPath): '\(name)' changes only with a restart")
+        }
+        // What is built into the table, or opened at start, stays as it is until then.
+        kept.control = self.configuration.control
+        kept.state = self.configuration.state
+        kept.queue = self.configuration.queue
+        kept.mode = self.configuration.mode
+        kept.context = self.configuration.context
+        for warning in policies.warnings { Log.warning("\(warning)") }
+
+        let now = Clock.now()
+        broker.setClock(wall: Clock.wall(), at: now)
+        let settings = Self.settings(kept, cgroups: cgroups)
+        var candidate = settings
+        candidate.daemonCgroup = broker.settings.daemonCgroup
+        self.configuration = kept
+        perform(broker.load(policies, candidate, at: now))
+        loaded = Clock.wall()
+        let count = policies.workloads.count
+        let milliseconds = Double((Clock.now() - begin).nanoseconds / 10_000) / 100
+        Log.info("policy in force: \(count) workload\(count == 1 ? "" : "s"), loaded in \(milliseconds) ms")
+        note(.allow, actor, "\(count) workloads in force")
+        return .loaded(count)
+    }
+
+    private func note(_ verdict: Verdict, _ actor: String, _ message: String) {
+        var event = Event(time: Clock.wall(), kind: .reload)
+        event.verdict = verdict
+        event.actor = actor
+        event.message = message
+        append(event)
+    }
+}

@@ -1,0 +1,125 @@
+internal import Broker
+internal import Model
+internal import Netfilter
+internal import Ruleset
+internal import System
+
+extension Daemon {
+    // TCP states of include/net/tcp_states.h that can carry or start a connection: all but LISTEN, TIME_WAIT and CLOSE.
+    private static let openStates: UInt32 = ~(1 << 10 | 1 << 6 | 1 << 7)
+
+    /// Ends what an identity has open to a destination.
+    ///
+    /// The stamps are taken back first: whatever is sent from then on is judged anew. Then the sockets are destroyed, so
+    /// that program and peer learn of it at once; where the kernel cannot, the next packet is refused with a reset.
+    func cut(_ identity: Identity, generation: UInt8, _ destination: Destination) {
+        for connection in list(identity) where connection.goes(to: destination) {
+            connections.restamp(connection, mark: Stamp(identity, generation: generation, .new).mark)
+        }
+        for socket in list(destination.transport)
+        where socket.remote == destination.address && socket.remotePort == destination.port && owner(socket) == identity {
+            sockets.destroy(socket)
+        }
+    }
+
+    /// Ends what an identity has open and its policy no longer allows; its generation was raised already, so what is
+    /// missed here is judged at its next packet.
+    func recheck(_ identity: Identity) {
+        // An old connection entry with the number that the new generation has would pass for a new one.
+        let generation = broker.assignments.values.first { $0.identity == identity }?.generation ?? 0
+        let stale = Stamp(identity, generation: generation, .new).mark
+        let before = list(identity)
+        for connection in before where connection.mark & Stamp.generationMask == stale {
+            connections.restamp(connection, mark: stale)
+        }
+        guard !before.isEmpty else { return }
+        let inbound = Set(before.filter { UInt8(truncatingIfNeeded: $0.mark) == Stamp.State.inbound.rawValue })
+        for transport in [Transport.tcp, .udp] {
+            for socket in list(transport) where socket.remotePort != 0 && owner(socket) == identity {
+                let mayGoOn: Bool?
+                if inbound.contains(where: { $0.transport == transport && $0.isReverse(of: socket) }) {
+                    mayGoOn = broker.mayGoOn(identity, from: socket.remote, port: socket.localPort, transport: transport)
+                } else if socket.local == socket.remote || socket.remote.isLoopback {
+                    // Judged at the receiver, at its next packet.
+                    continue
+                } else {
+                    let remote = Destination(address: socket.remote, port: socket.remotePort, transport: transport)
+                    mayGoOn = broker.mayGoOn(identity, to: remote)
+                }
+                if mayGoOn == false { sockets.destroy(socket) }
+            }
+        }
+    }
+
+    /// Takes the stamps off the connections of sockets whose cgroup belongs to another identity now.
+    func unstamp(_ ids: Set<UInt64>) {
+        let open = Set(
+            [Transport.tcp, .udp].flatMap(list).filter { ids.contains($0.cgroup) }.map(Ends.init(ofLocal:)),
+        )
+        guard !open.isEmpty else { return }
+        for connection in all() where open.contains(Ends(connection)) || open.contains(Ends(connection).turned) {
+            connections.restamp(connection, mark: 0)
+        }
+    }
+
+    func unstampAll() {
+        for connection in all() where connection.mark != 0 { connections.restamp(connection, mark: 0) }
+    }
+
+    private func list(_ identity: Identity) -> [Connection] {
+        (try? connections.list(mark: identity.mark, mask: Stamp.identityMask)) ?? []
+    }
+
+    private func all() -> [Connection] { (try? connections.list(mark: 0, mask: 0)) ?? [] }
+
+    private func list(_ transport: Transport) -> [SocketInfo] {
+        (try? sockets.list(transport, states: transport == .tcp ? Self.openStates : .max)) ?? []
+    }
+
+    private func owner(_ socket: SocketInfo) -> Identity? {
+        path(of: socket.cgroup).map { broker.identity(path: $0, uid: socket.uid).identity }
+    }
+
+    /// Both ends of a flow, as its opener sees them.
+    private struct Ends: Hashable {
+        var transport: Transport
+        var source: IPAddress
+        var sourcePort: UInt16
+        var destination: IPAddress
+        var destinationPort: UInt16
+
+        init(_ connection: Connection) {
+            transport = connection.transport
+            source = connection.source
+            sourcePort = connection.sourcePort
+            destination = connection.destination
+            destinationPort = connection.destinationPort
+        }
+
+        init(ofLocal socket: SocketInfo) {
+            transport = socket.transport
+            source = socket.local
+            sourcePort = socket.localPort
+            destination = socket.remote
+            destinationPort = socket.remotePort
+        }
+
+        var turned: Ends {
+            var turned = self
+            (turned.source, turned.destination) = (destination, source)
+            (turned.sourcePort, turned.destinationPort) = (destinationPort, sourcePort)
+            return turned
+        }
+    }
+}
+
+extension Connection {
+    fileprivate func goes(to other: Destination) -> Bool {
+        transport == other.transport && destination == other.address && destinationPort == other.port
+    }
+
+    /// Whether this host's socket is the end that did not open it.
+    fileprivate func isReverse(of socket: SocketInfo) -> Bool {
+        source == socket.remote && sourcePort == socket.remotePort && destinationPort == socket.localPort
+    }
+}

@@ -1,0 +1,242 @@
+internal import Broker
+internal import Control
+internal import Glibc
+internal import Model
+internal import Netfilter
+internal import PolicyFiles
+internal import Policy
+internal import Record
+internal import Ruleset
+package import System
+
+/// Why the daemon did not start: what happened, and nothing was opened.
+package struct StartError: Error, CustomStringConvertible {
+    package let description: String
+
+    init(_ description: String) { self.description = description }
+}
+
+/// Puts the parts on the one event loop: packets, time, signals and callers come in, the broker judges, and its actions
+/// are performed.
+package final class Daemon {
+    package static let version = "0.1.0"
+
+    let configurationPath: String
+    var configuration: HostConfiguration
+    let loader: PolicyLoader
+    let loop: EventLoop
+    let store: Store
+    let table: Table
+    let queues: PacketQueues
+    let log: PacketLog
+    let sockets: SocketTable
+    let connections: ConnectionTable
+    let cgroups: CgroupTree
+    let inspector: ProcessInspector
+    var layout: Layout
+    var broker: Broker
+    var control: ControlServer?
+
+    /// The paths of cgroups by id: an id is never given to another cgroup.
+    var cgroupPaths: [UInt64: String] = [:]
+    /// Changes and answers of the packets read in one round: one transaction, then one message.
+    var pendingChanges: [ElementChange] = []
+    var dirtyRequests: Set<Int64> = []
+    var requestsTimer: TimerToken?
+    var timer: (token: TimerToken, deadline: Instant)?
+    var followers: [ObjectIdentifier: Follower] = [:]
+    var started = WallTime(microseconds: 0)
+    var loaded = WallTime(microseconds: 0)
+    /// Packets that the kernel dropped because a queue or its socket was full.
+    var overloads: UInt64 = 0
+    var warnings: [String: String] = [:]
+
+    /// Loads everything, puts the table in force and opens the control socket. Throws before anything is changed, or
+    /// leaves the deny in place.
+    package init(configurationPath: String, loop: EventLoop) throws {
+        self.configurationPath = configurationPath
+        self.loop = loop
+        loader = PolicyLoader(resolveUser: Users.uid)
+        let configuration = try loader.loadConfiguration(configurationPath)
+        let policies = try loader.loadPolicies(configuration.policies)
+        self.configuration = configuration
+        for warning in policies.warnings { Log.warning("\(warning)") }
+
+        cgroups = try Self.explained("finding the cgroup v2 hierarchy") { () throws(Errno) in try CgroupTree() }
+        inspector = ProcessInspector(context: configuration.context, cgroups: cgroups)
+        let store = try Store(directory: configuration.state)
+        self.store = store
+        do {
+            table = try Table()
+            layout = Layout(firstQueue: configuration.queue, observesOnly: configuration.mode == .observe)
+            queues = try PacketQueues(layout.queues)
+            log = try PacketLog([layout.allowedGroup, layout.refusedGroup])
+            sockets = try SocketTable()
+            connections = try ConnectionTable()
+        } catch {
+            store.close()
+            throw error
+        }
+        broker = Broker(
+            settings: Self.settings(configuration, cgroups: cgroups),
+            policies: policies,
+            assignments: try Self.assignments(store),
+        )
+        broker.setClock(wall: Clock.wall(), at: Clock.now())
+        try adopt()
+        started = Clock.wall()
+        loaded = started
+        control = try ControlServer(
+            loop: loop,
+            path: configuration.control,
+            cgroups: cgroups,
+            version: Self.version,
+        ) { [weak self] call in self?.handle(call) }
+    }
+
+    static func explained<Value>(_ what: String, _ body: () throws(Errno) -> Value) throws -> Value {
+        do throws(Errno) {
+            return try body()
+        } catch {
+            throw StartError("\(what): \(error)")
+        }
+    }
+
+    static func settings(_ configuration: HostConfiguration, cgroups: CgroupTree) -> Broker.Settings {
+        Broker.Settings(
+            observesOnly: configuration.mode == .observe,
+            unidentified: Broker.Settings.Unidentified(rawValue: configuration.unidentified.rawValue) ?? .deny,
+            upstreams: Set(configuration.dnsUpstreams),
+            daemonCgroup: ownCgroup(cgroups),
+        )
+    }
+
+    /// The daemon's cgroup when nobody else is in it: a shell that starts the daemon by hand shares its cgroup, and must
+    /// not become the daemon.
+    private static func ownCgroup(_ cgroups: CgroupTree) -> String? {
+        guard let path = cgroups.path(ofProcess: getpid()), path != "/", cgroups.processes(of: path) == [getpid()] else {
+            return nil
+        }
+        return path
+    }
+
+    private static func assignments(_ store: Store) throws -> [String: Assignment] {
+        try store.workloadNumbers().mapValues { row in
+            Assignment(identity: Identity(number: row.number), generation: row.generation)
+        }
+    }
+
+    /// Takes over from an earlier daemon, whose table may still be in force: what it counted is recorded, its grants go on,
+    /// and the new table takes the place of the old in one transaction.
+    private func adopt() throws {
+        let now = Clock.now()
+        let hadState = try !store.workloadNumbers().isEmpty
+        let exists = try table.exists()
+        Log.info(
+            "kernel: packets are asked about through \(table.features.queueExpression ? "the nft queue expression" : "the NFQUEUE target (no nft queue expression)")"
+                + "; the table is \(table.features.ownedTable ? "owned and persists" : "not owned (before Linux 6.9): 'nft flush ruleset' removes it")",
+        )
+        if exists {
+            Log.info("adopting table inet \(Layout.table) of an earlier daemon")
+            if hadState { recordCounts() }
+        }
+        try store.saveWorkloadNumbers(
+            broker.assignments.mapValues { (number: $0.identity.number, generation: $0.generation) },
+            deleting: [],
+        )
+        broker.restore(try store.requests().map(Self.summary), nextRequest: try store.nextRequestNumber())
+        let rows = try store.grants()
+        let grants = rows.filter { $0.state == .active }.compactMap { Self.grant($0, at: now) }
+        let changes = broker.restore(grants, nextGrant: (rows.map(\.id).max() ?? 0) + 1, at: now)
+        try table.install(layout, elements: broker.elements() + changes)
+        if exists, !hadState {
+            // The numbers on open connections mean nothing without the state that gave them.
+            Log.warning("the state is new but connections carry stamps of an earlier one: every connection is judged anew")
+            unstampAll()
+        }
+        let count = broker.policies.workloads.count
+        Log.info("policy in force: \(count) workload\(count == 1 ? "" : "s"), \(grants.count) grants, mode \(configuration.mode)")
+    }
+
+    /// Serves until it is told to stop.
+    package func run() throws {
+        try Signal.ignore(Signal.pipe)
+        try loop.onSignals([SIGTERM, SIGINT, SIGHUP]) { [unowned self] signal in
+            if signal == SIGHUP { _ = reload(actor: "SIGHUP") } else { loop.stop() }
+        }
+        _ = try loop.add(queues.descriptor, .read) { [unowned self] _ in readQueues() }
+        _ = try loop.add(log.descriptor, .read) { [unowned self] _ in readLog() }
+        _ = try loop.add(store.committed, .read) { [unowned self] _ in serveFollowers() }
+        scheduleSweep()
+        scheduleGrantSaving()
+        record(.daemon, "started, version \(Self.version)")
+        Log.info("ready: control socket \(configuration.control)")
+        try loop.run()
+        stop()
+    }
+
+    private func stop() {
+        control?.close()
+        perform(broker.closeWindows(at: Clock.now()))
+        saveRequests()
+        saveGrantTimes()
+        record(.daemon, "stopped; the table stays in force")
+        do {
+            try store.flush()
+        } catch {
+            Log.error("the last events could not be stored: \(error)")
+        }
+        store.close()
+        Log.info("stopped; the table stays in force and refuses what it does not know")
+    }
+
+    func record(_ kind: Event.Kind, _ message: String) {
+        var event = Event(time: Clock.wall(), kind: kind)
+        event.message = message
+        append(event)
+    }
+
+    func append(_ event: Event) {
+        if let request = event.request { markDirty(request) }
+        // A full store counts what it loses and says so in the record itself.
+        _ = store.append(event)
+    }
+
+    // MARK: Time
+
+    /// Has the broker look at the clock when something is due, and soon after anything happened.
+    func scheduleTick() {
+        let soon = Clock.now() + .milliseconds(250)
+        if let timer, timer.deadline <= soon { return }
+        setTimer(soon)
+    }
+
+    private func setTimer(_ deadline: Instant) {
+        if let timer { loop.cancel(timer.token) }
+        let token = loop.schedule(at: deadline) { [unowned self] in
+            timer = nil
+            let now = Clock.now()
+            broker.setClock(wall: Clock.wall(), at: now)
+            perform(broker.tick(at: now))
+            if let next = broker.nextDeadline { setTimer(max(next, now + .milliseconds(1))) }
+        }
+        timer = (token, deadline)
+    }
+
+    private func scheduleSweep() {
+        _ = loop.schedule(after: .seconds(10)) { [unowned self] in
+            for id in broker.knownCgroups where cgroups.path(of: id) == nil {
+                perform(broker.forget(cgroup: id))
+                if let path = cgroupPaths.removeValue(forKey: id) { inspector.forget(cgroup: path) }
+            }
+            scheduleSweep()
+        }
+    }
+
+    private func scheduleGrantSaving() {
+        _ = loop.schedule(after: .seconds(30)) { [unowned self] in
+            saveGrantTimes()
+            scheduleGrantSaving()
+        }
+    }
+}

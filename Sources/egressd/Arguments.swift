@@ -1,0 +1,64 @@
+/// Why a command line makes no sense; the command ends with status 2.
+struct UsageError: Error {
+    let message: String
+
+    init(_ message: String) { self.message = message }
+}
+
+/// The words of a command line, taken one by one.
+struct Arguments {
+    private var words: [String]
+
+    init(_ words: [String]) { self.words = words }
+
+    /// Takes `--name` out; whether it was there.
+    mutating func flag(_ name: String) -> Bool {
+        guard let index = words.firstIndex(of: name) else { return false }
+        words.remove(at: index)
+        return true
+    }
+
+    /// Takes `--name VALUE` or `--name=VALUE` out.
+    mutating func option(_ name: String) throws -> String? {
+        for (index, word) in words.enumerated() {
+            if word == name {
+                guard index + 1 < words.count else { throw UsageError("\(name) needs a value") }
+                let value = words[index + 1]
+                words.removeSubrange(index...(index + 1))
+                return value
+            }
+            if word.hasPrefix(name + "=") {
+                words.remove(at: index)
+                return String(word.dropFirst(name.count + 1))
+            }
+        }
+        return nil
+    }
+
+    /// Takes the next word that is no option; nil when there is none.
+    mutating func next() -> String? {
+        guard let index = words.firstIndex(where: { !$0.hasPrefix("-") || $0 == "-" }) else { return nil }
+        return words.remove(at: index)
+    }
+
+    /// As `next`, when there must be one.
+    mutating func next(_ what: String) throws -> String {
+        guard let word = next() else { throw UsageError("\(what) is missing") }
+        return word
+    }
+
+    /// Refuses what nobody asked for.
+    func finish() throws {
+        guard let rest = words.first else { return }
+        throw UsageError("unknown argument '\(rest)'")
+    }
+
+    /// A length of time in seconds: `90s`, `30m`, `2h`, `7d`.
+    static func seconds(_ text: String, _ name: String) throws -> Int64 {
+        let units: [Character: Int64] = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
+        guard let unit = text.last.flatMap({ units[$0] }), let count = Int64(text.dropLast()), count > 0,
+            !count.multipliedReportingOverflow(by: unit).overflow
+        else { throw UsageError("\(name): '\(text)' is no length of time; write for instance 90s, 30m, 2h or 7d") }
+        return count * unit
+    }
+}

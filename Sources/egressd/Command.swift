@@ -1,0 +1,76 @@
+internal import Daemon
+internal import Glibc
+internal import System
+
+/// The command line: `egressd COMMAND …`.
+enum Command {
+    /// Exit statuses, as the documentation promises them.
+    enum Status {
+        static let done: Int32 = 0
+        /// The answer is no: a bad policy, a failed test, a denied destination.
+        static let no: Int32 = 1
+        static let usage: Int32 = 2
+        static let unreachable: Int32 = 3
+        static let notPermitted: Int32 = 4
+    }
+
+    static func run(_ words: [String]) -> Int32 {
+        var arguments = Arguments(words)
+        do {
+            switch words.first {
+            case nil:
+                complain(Help.top)
+                return Status.usage
+            case "--help", "-h", "help":
+                print(Help.top)
+                return Status.done
+            case "version", "--version":
+                print("egressd \(Daemon.version)")
+                return Status.done
+            case "run":
+                _ = arguments.next()
+                return try run(&arguments)
+            case "policy":
+                _ = arguments.next()
+                return try PolicyCommand.run(&arguments)
+            case "ctl":
+                _ = arguments.next()
+                return try ControlCommand.run(&arguments)
+            case let word?:
+                throw UsageError("unknown command '\(word)'")
+            }
+        } catch let error as UsageError {
+            complain("egressd: \(error.message)\nTry 'egressd --help'.")
+            return Status.usage
+        } catch {
+            complain("egressd: \(error)")
+            return Status.no
+        }
+    }
+
+    private static func run(_ arguments: inout Arguments) throws -> Int32 {
+        if arguments.flag("--help") || arguments.flag("-h") {
+            print(Help.run)
+            return Status.done
+        }
+        let path = try arguments.option("--config") ?? "/etc/egressd/egressd.yaml"
+        try arguments.finish()
+        do {
+            _ = try? FileDescriptor.raiseLimit()
+            let loop = try EventLoop()
+            let daemon = try Daemon(configurationPath: path, loop: loop)
+            try daemon.run()
+            return Status.done
+        } catch {
+            for line in "\(error)".split(separator: "\n") { Log.error(String(line)) }
+            Log.error("not started")
+            return Status.no
+        }
+    }
+
+    /// Writes to standard error.
+    static func complain(_ text: String) {
+        let bytes = Array((text + "\n").utf8)
+        _ = unsafe bytes.withUnsafeBytes { unsafe write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    }
+}

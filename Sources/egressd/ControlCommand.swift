@@ -1,0 +1,114 @@
+internal import Control
+internal import Glibc
+internal import Model
+
+/// `egressd ctl`: one call on the control socket, printed.
+enum ControlCommand {
+    private static let defaultSocket = "/run/egressd/control.sock"
+
+    static func run(_ arguments: inout Arguments) throws -> Int32 {
+        if arguments.flag("--help") || arguments.flag("-h") {
+            print(Help.control)
+            return Command.Status.done
+        }
+        let json = arguments.flag("--json")
+        let environment = unsafe getenv("EGRESSD_SOCKET").map { unsafe String(cString: $0) }
+        let path = try arguments.option("--socket") ?? environment ?? defaultSocket
+        guard let command = arguments.next() else {
+            Command.complain(Help.control)
+            return Command.Status.usage
+        }
+        do {
+            return try run(command, &arguments, path: path, json: json)
+        } catch let error as ControlError {
+            Command.complain("egressd: \(error)")
+            switch error {
+            case .unreachable: return Command.Status.unreachable
+            case .notPermitted: return Command.Status.notPermitted
+            default: return Command.Status.no
+            }
+        }
+    }
+
+    private static func run(_ command: String, _ arguments: inout Arguments, path: String, json: Bool) throws -> Int32 {
+        switch command {
+        case "status":
+            try call("Status", [:], &arguments, path, json, Tables.status)
+        case "workloads":
+            try call("Workloads", [:], &arguments, path, json, Tables.workloads)
+        case "requests":
+            try call("Requests", [:], &arguments, path, json, Tables.requests)
+        case "grants":
+            try call("Grants", [:], &arguments, path, json, Tables.grants)
+        case "reload":
+            try call("Reload", [:], &arguments, path, json) { print("\($0["workloads"]?.integer ?? 0) workloads in force") }
+        case "approve":
+            guard let time = try arguments.option("--for") else {
+                throw UsageError("approve needs --for TIME: an approval ends, for instance --for 2h")
+            }
+            let seconds = try Arguments.seconds(time, "--for")
+            let reason = try arguments.option("--reason")
+            let parameters = JSON(present: [
+                "request": .integer(try number(&arguments, "the request's number")), "seconds": .integer(seconds),
+                "reason": JSON(reason),
+            ])
+            try call("Approve", parameters, &arguments, path, json) { Tables.approved($0["grant"] ?? .null) }
+        case "revoke":
+            let reason = try arguments.option("--reason")
+            let id = try number(&arguments, "the grant's number")
+            try call("Revoke", JSON(present: ["grant": .integer(id), "reason": JSON(reason)]), &arguments, path, json) {
+                _ in print("grant \(id) revoked")
+            }
+        case "log":
+            return try log(&arguments, path: path, json: json)
+        default:
+            throw UsageError("unknown command 'ctl \(command)'; 'egressd ctl --help' lists them")
+        }
+        return Command.Status.done
+    }
+
+    private static func number(_ arguments: inout Arguments, _ what: String) throws -> Int64 {
+        let word = try arguments.next(what)
+        guard let number = Int64(word) else { throw UsageError("'\(word)' is no number; expected \(what)") }
+        return number
+    }
+
+    private static func call(
+        _ method: String,
+        _ parameters: JSON,
+        _ arguments: inout Arguments,
+        _ path: String,
+        _ json: Bool,
+        _ show: (JSON) -> Void,
+    ) throws {
+        try arguments.finish()
+        let answer = try ControlClient(path: path).call(method, parameters)
+        if json { print(answer) } else { show(answer) }
+    }
+
+    private static func log(_ arguments: inout Arguments, path: String, json: Bool) throws -> Int32 {
+        let follow = arguments.flag("--follow") || arguments.flag("-f")
+        let since = try arguments.option("--since").map { try Arguments.seconds($0, "--since") }
+        let workload = try arguments.option("--workload")
+        let verdict = try arguments.option("--verdict")
+        if let verdict, Verdict(rawValue: verdict) == nil {
+            let known = Verdict.allCases.map(\.rawValue).joined(separator: ", ")
+            throw UsageError("--verdict: '\(verdict)' is none of \(known)")
+        }
+        let limit: Int64? = try arguments.option("--limit").map {
+            guard let limit = Int64($0), limit > 0 else { throw UsageError("--limit: '\($0)' is no positive number") }
+            return limit
+        }
+        try arguments.finish()
+        let parameters = JSON(present: [
+            "follow": follow ? true : nil, "since": JSON(since), "workload": JSON(workload), "verdict": JSON(verdict),
+            "limit": JSON(limit),
+        ])
+        try ControlClient(path: path).callMore("Log", parameters) { answer in
+            for event in answer["events"]?.array ?? [] { print(json ? event.description : Tables.line(event)) }
+            fflush(nil)
+            return true
+        }
+        return Command.Status.done
+    }
+}

@@ -1,0 +1,59 @@
+/// What `--help` prints, level by level.
+enum Help {
+    static let top = """
+        egressd: no process of a training host reaches what no policy allows
+
+        usage:
+          egressd run [--config FILE]          the daemon (root)
+          egressd policy check DIR             are the policies right?
+          egressd policy test DIR              do they say what their 'expect' lines say?
+          egressd policy compile DIR           the ruleset, as nft text
+          egressd policy explain DIR …         may this workload reach that, and why?
+          egressd ctl COMMAND                  ask and direct the running daemon; see 'egressd ctl --help'
+          egressd version
+
+        Each command has --help. Exit status: 0 done, 1 the answer is no, 2 usage, 3 the daemon cannot be reached,
+        4 not permitted.
+        """
+
+    static let run = """
+        usage: egressd run [--config FILE]
+
+        Loads the configuration (default /etc/egressd/egressd.yaml) and its policies, puts the ruleset in force in the network
+        namespace it is started in, and serves until SIGTERM. The ruleset stays when the daemon ends. SIGHUP loads anew.
+        Needs root, or CAP_NET_ADMIN, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH.
+        """
+
+    static let policy = """
+        usage:
+          egressd policy check [--json] DIR
+              Reads every *.yaml; prints errors as file:line:column, and warnings. Status 1 when something is wrong.
+          egressd policy test [--json] DIR
+              As check, and holds every 'expect' line against the policy.
+          egressd policy compile [--config FILE] [--elements] DIR
+              Prints the table as nft text; with --elements only the sets that the policies fill.
+          egressd policy explain [--json] DIR WORKLOAD DESTINATION
+              May the workload reach it (203.0.113.9:22, [2001:db8::1]:443/udp, name:443), and what does each rule say?
+          egressd policy explain --policies DIR --batch
+              Reads lines {"cgroup": "/a/b", "uid": 1000, "to": "203.0.113.9:22/tcp"}, prints a verdict for each.
+        """
+
+    static let control = """
+        usage: egressd ctl [--socket PATH] [--json] COMMAND
+
+          status                               how the daemon is
+          workloads                            the policies in force
+          requests                             what was denied, held or observed, by workload and destination
+          approve REQUEST --for TIME [--reason TEXT]
+                                               let it pass for a while: 90s, 30m, 2h, 7d
+          grants                               the approvals in force
+          revoke GRANT [--reason TEXT]         end an approval and the connections it carried
+          log [--follow] [--since TIME] [--workload NAME] [--verdict VERDICT] [--limit N]
+                                               the record
+          reload                               read configuration and policies again
+
+        The socket is /run/egressd/control.sock unless --socket or EGRESSD_SOCKET names another. Root may do everything; the
+        groups in the configuration's 'roles' may look (viewer) or also approve, revoke and reload (approver). A caller
+        inside a workload's cgroup is refused, whatever its user.
+        """
+}
