@@ -192,13 +192,12 @@ def test_a_full_disk_while_it_runs_opens_nothing(ground, daemon, job, basic, fam
     on_a_small_disk(ground, daemon, 512)
     daemon.start(basic)
     filler = daemon.state / "filler"
-    with open(filler, "wb") as full:
-        try:
-            while True:
-                full.write(b"\0" * 4096)
-                full.flush()
-        except OSError:
-            pass
+    full = os.open(filler, os.O_WRONLY | os.O_CREAT)
+    try:
+        while True:
+            os.write(full, b"\0" * 4096)
+    except OSError:
+        os.close(full)
     ports = list(range(20_000, 20_400))
     outcome = job.do("repeat", to=[family.stranger, 0], ports=ports, count=400, timeout=2)
     assert outcome["outcomes"] == {"ECONNREFUSED": 400}

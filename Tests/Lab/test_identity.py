@@ -86,7 +86,9 @@ def test_a_cgroup_made_after_the_start_and_made_again(ground, daemon, basic, fam
 def test_globs_name_instances(ground, daemon, family):
     text = policy("llm", ground.glob("training.slice/llm-pretrain@*.service"), allow=[rule("s", family.storage, [443])])
     daemon.start({"llm": text})
-    assert ground.agent("training.slice/llm-pretrain@7.service", uid=1001).tcp(family.storage, 443)["ok"]
+    job = ground.agent("training.slice/llm-pretrain@7.service", uid=1001)
+    assert job.tcp(family.storage, 443)["ok"]
+    assert job.tcp(family.stranger, 443)["error"] == "ECONNREFUSED"
 
 
 def test_an_open_socket_keeps_its_identity_when_its_process_moves(ground, daemon, basic, family):

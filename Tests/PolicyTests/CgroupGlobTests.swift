@@ -26,7 +26,6 @@ struct CgroupGlobTests {
         ("a*b*c", "/acb", false),
         ("*a", "/aab", false),
         ("x\\x2dy.slice", "/x\\x2dy.slice", true),
-        ("caf\u{e9}.slice", "/cafe\u{301}.slice", false),
         ("a.slice", "//a.slice", false),
         ("a/*", "/a/", false),
     ])
@@ -36,7 +35,7 @@ struct CgroupGlobTests {
 
     @Test(arguments: [
         "", "/", "//", "a//b", "a/", "a**", "**a", "***", "a/**/**", "a/./b", "..", "a?", "[a]", "{a,b}", "a\nb",
-        "a\0b",
+        "a\0b", "caf\u{e9}",
     ])
     func refused(_ text: String) { #expect(throws: (any Error).self) { try CgroupGlob(text) } }
 

@@ -1,0 +1,56 @@
+import Model
+import Ruleset
+
+/// A connection of the simulation, with the mark that connection tracking keeps for it.
+struct Flow {
+    enum Kind {
+        /// From a process of this host to another host.
+        case outbound
+        /// From another host to a process of this host.
+        case inbound
+        /// From a process of this host to another one.
+        case loopback
+        /// From another host to another host.
+        case forwarded
+    }
+
+    let kind: Kind
+    /// What the opening packet asks for: for `inbound`, the peer and the local port.
+    let destination: Destination
+    /// The other port.
+    let otherPort: UInt16
+    /// The process that sends, or for `inbound` receives.
+    let process: Int
+    /// The receiving process of `loopback`.
+    let receiver: Int
+    var mark: UInt32 = 0
+
+    var identity: UInt32 { mark & Stamp.identityMask }
+}
+
+/// A packet of a flow that waits in a queue, or for its turn.
+struct Packet {
+    let flow: Int
+    let opensFlow: Bool
+    /// An answer of the process to what came from outside.
+    let isReply: Bool
+    var kind = Layout.Question.sender
+    /// How often it was asked about.
+    var rounds = 0
+    /// An event told of it as let through.
+    var toldAllowed = false
+    var isDelivered = false
+}
+
+/// What becomes of a packet in the chains.
+enum Fate {
+    case accepted(how: String)
+    /// By an element that counts, or an answer.
+    case refused
+    case logged(LoggedKind)
+    case asked(Layout.Question)
+    /// By nothing that anybody counts.
+    case vanished(String)
+
+    enum LoggedKind { case allowed, inbound }
+}

@@ -1,0 +1,166 @@
+import Model
+
+@testable import Ruleset
+
+/// The chains of the layout, written once more by hand.
+extension KernelModel {
+    private func host(_ value: UInt32) -> [UInt8] {
+        var key = Key()
+        key.host(value)
+        return key.bytes
+    }
+
+    private func cgroupKey(_ cgroup: UInt64, _ words: UInt32...) -> [UInt8] {
+        var key = Key()
+        key.host(cgroup)
+        for word in words { key.host(word) }
+        return key.bytes
+    }
+
+    private func request(_ identity: UInt32, _ destination: Destination, port: UInt16? = nil, interval: Bool = false)
+        -> [UInt8]
+    {
+        var key = Key()
+        if interval { key.network(identity) } else { key.host(identity) }
+        key.address(destination.address)
+        key.transport(destination.transport)
+        key.port(destination.port)
+        if let port { key.port(port) }
+        return key.bytes
+    }
+
+    private func suffix(_ destination: Destination) -> String { destination.address.isV4 ? "4" : "6" }
+
+    /// `goto CHAIN` of those that settle.
+    private mutating func end(_ chain: String, _ flow: inout Flow, at now: Instant) -> Fate {
+        let stamp = lookUp("stamps", host(flow.identity), at: now)
+        guard chain == "refuse" || stamp != nil else { return .vanished("no stamp for identity \(flow.identity >> 16)") }
+        if case .mark(let mark)? = stamp?.data, chain != "refuse" { flow.mark = mark }
+        switch chain {
+        case "allow": return .accepted(how: "answer")
+        case "observe":
+            flow.mark = flow.mark & Stamp.generationMask | UInt32(Stamp.State.observed.rawValue)
+            return .accepted(how: "answer")
+        case "admit_inbound":
+            flow.mark = flow.mark & Stamp.generationMask | UInt32(Stamp.State.inbound.rawValue)
+            return .accepted(how: "answer")
+        case "refuse":
+            flow.mark = flow.mark & Stamp.generationMask | UInt32(Stamp.State.denied.rawValue)
+            return .refused
+        default: return .vanished("there is no chain \(chain)")
+        }
+    }
+
+    private mutating func admit(_ flow: inout Flow, how: String, at now: Instant) -> Fate {
+        let destination = flow.destination
+        let key = request(flow.identity, destination)
+        if case .mark(let mark)? = lookUp("stamps", host(flow.identity), at: now)?.data { flow.mark = mark }
+        return holds("seen\(suffix(destination))", key, at: now) ? .accepted(how: how) : .logged(.allowed)
+    }
+
+    /// `answered4` and `answered6`.
+    private mutating func answered(_ flow: inout Flow, at now: Instant) -> Fate? {
+        let answers = request(flow.identity, flow.destination, port: flow.otherPort)
+        if case .goto(let chain)? = lookUp("answers\(suffix(flow.destination))", answers, at: now)?.data {
+            return end(chain, &flow, at: now)
+        }
+        return nil
+    }
+
+    private mutating func refusedBefore(_ flow: inout Flow, at now: Instant) -> Fate? {
+        let key = request(flow.identity, flow.destination)
+        return holds("denied\(suffix(flow.destination))", key, at: now) ? end("refuse", &flow, at: now) : nil
+    }
+
+    /// `judge4` and `judge6`.
+    private mutating func judge(_ flow: inout Flow, at now: Instant) -> Fate? {
+        if let fate = answered(&flow, at: now) { return fate }
+        let suffix = suffix(flow.destination)
+        let key = request(flow.identity, flow.destination)
+        if holds("grants\(suffix)", key, at: now) { return admit(&flow, how: "grants", at: now) }
+        if holds("hosts\(suffix)", key, at: now) { return admit(&flow, how: "hosts", at: now) }
+        let shard = Int(flow.mark & Layout.shardMask) >> 16
+        if covers("rules\(suffix)_\(shard)", request(flow.identity, flow.destination, interval: true)) {
+            return admit(&flow, how: "rules", at: now)
+        }
+        return refusedBefore(&flow, at: now)
+    }
+
+    private mutating func others(_ flow: inout Flow, at now: Instant) -> Fate? {
+        var key = Key()
+        key.host(flow.identity)
+        key.address(flow.destination.address)
+        key.transport(flow.destination.transport)
+        guard case .goto(let chain)? = lookUp("others\(suffix(flow.destination))", key.bytes, at: now)?.data else {
+            return nil
+        }
+        return end(chain, &flow, at: now)
+    }
+
+    private mutating func isCurrent(_ flow: Flow, at now: Instant) -> Bool { holds("current", host(flow.mark), at: now) }
+
+    /// The output hook: `identify`, then `decide`.
+    mutating func output(_ flow: inout Flow, _ packet: Packet, cgroup: UInt64, uid: UInt32, at now: Instant) -> Fate {
+        let keepsStamp = flow.destination.transport == .tcp && !(packet.opensFlow && !packet.isReply)
+        if !(keepsStamp && flow.identity != 0) {
+            if holds("senders", cgroupKey(cgroup, uid, flow.mark & Stamp.generationMask), at: now) {
+                // Its own stamp stays.
+            } else if case .mark(let mark)? = lookUp("workloads", cgroupKey(cgroup, uid), at: now)?.data {
+                flow.mark = mark
+            } else {
+                return .asked(.sender)
+            }
+        }
+        return decide(&flow, packet, at: now)
+    }
+
+    mutating func decide(_ flow: inout Flow, _ packet: Packet, at now: Instant) -> Fate {
+        if isCurrent(flow, at: now) { return .accepted(how: "current") }
+        let isPorted = flow.destination.transport.hasPorts
+        if flow.kind == .loopback, isPorted { return .accepted(how: "loopback") }
+        if holds("open", host(flow.identity), at: now) { return end("allow", &flow, at: now) }
+        if let fate = isPorted ? judge(&flow, at: now) : others(&flow, at: now) { return fate }
+        return .asked(packet.isReply ? .reply : .outbound)
+    }
+
+    /// The input hook, for what comes over loopback.
+    mutating func loopback(_ flow: inout Flow, receiver: UInt64, at now: Instant) -> Fate {
+        if isCurrent(flow, at: now) { return .accepted(how: "current") }
+        guard flow.identity != 0 else { return .vanished("injected") }
+        if holds("residents", cgroupKey(receiver, flow.identity), at: now) { return end("allow", &flow, at: now) }
+        if holds("strangers", cgroupKey(receiver), at: now) {
+            if holds("free", host(flow.identity), at: now) { return end("allow", &flow, at: now) }
+            return judge(&flow, at: now) ?? .asked(.loopback)
+        }
+        return answered(&flow, at: now) ?? refusedBefore(&flow, at: now) ?? .asked(.loopback)
+    }
+
+    /// The input hook, for what comes from outside.
+    mutating func input(_ flow: inout Flow, _ packet: Packet, receiver: UInt64, at now: Instant) -> Fate {
+        guard flow.destination.transport.hasPorts else { return .accepted(how: "portless") }
+        if flow.destination.transport == .tcp, !packet.opensFlow, isCurrent(flow, at: now) {
+            return .accepted(how: "current")
+        }
+        guard case .mark(let mark)? = lookUp("owners", cgroupKey(receiver), at: now)?.data else { return .asked(.receiver) }
+        flow.mark = mark
+        if isCurrent(flow, at: now) { return .accepted(how: "owners") }
+        let suffix = suffix(flow.destination)
+        let answers = request(flow.identity, flow.destination, port: flow.otherPort)
+        if case .goto(let chain)? = lookUp("arrivals\(suffix)", answers, at: now)?.data { return end(chain, &flow, at: now) }
+        let shard = Int(flow.mark & Layout.shardMask) >> 16
+        if covers("listen\(suffix)_\(shard)", request(flow.identity, flow.destination, interval: true)) {
+            guard case .accepted = end("admit_inbound", &flow, at: now) else { return .vanished("no stamp for a listener") }
+            return .logged(.inbound)
+        }
+        return holds("knocks\(suffix)", request(flow.identity, flow.destination), at: now) ? .refused : .asked(.inbound)
+    }
+
+    /// The forward hook.
+    mutating func forward(_ flow: inout Flow, at now: Instant) -> Fate {
+        if isCurrent(flow, at: now) { return .accepted(how: "current") }
+        flow.mark = Stamp(.forwarded, generation: 0, .new).mark
+        if holds("open", host(flow.identity), at: now) { return end("allow", &flow, at: now) }
+        let isPorted = flow.destination.transport.hasPorts
+        return (isPorted ? judge(&flow, at: now) : others(&flow, at: now)) ?? .asked(.forward)
+    }
+}

@@ -1,0 +1,219 @@
+import Model
+import Policy
+import Ruleset
+
+@testable import Broker
+
+extension Simulation {
+    mutating func passTime() {
+        let steps: [Instant.Span] = [
+            Instant.Span(nanoseconds: 1), Instant.Span(nanoseconds: 700_000), .milliseconds(20), .seconds(1), .seconds(4),
+            .seconds(11), .seconds(60),
+        ]
+        now = now + random.pick(steps)
+        // A daemon that is busy comes late.
+        guard !random.chance(15) else { return }
+        note("tick")
+        var actions = broker.tick(at: now)
+        if random.chance(20) {
+            // The kernel answers for a window later.
+            lateSettles += actions.compactMap { if case .settle(let key) = $0 { key } else { nil } }
+            actions.removeAll { if case .settle = $0 { true } else { false } }
+        }
+        perform(actions, of: nil)
+    }
+
+    mutating func reload() {
+        if random.chance(80) {
+            let old = policies
+            policies = Universe.policies(after: old, &random)
+        }
+        if random.chance(30) { settings = Universe.settings(&random) }
+        note("reload \(policies.workloads.map { "\($0.name):\($0.unknown)" }) \(settings)")
+        perform(broker.load(policies, settings, at: now), of: nil)
+        let nothing = broker.load(policies, settings, at: now)
+        if !nothing.isEmpty { fail("a reload of the same changes something: \(nothing)") }
+    }
+
+    mutating func approve() {
+        let requests = broker.requestSummaries
+        guard let request = requests.randomElement(using: &random) else { return }
+        let spans: [Instant.Span] = [
+            Instant.Span(nanoseconds: 1), Instant.Span(nanoseconds: 999_999), .seconds(3), .seconds(30), .seconds(7200),
+        ]
+        let duration = random.pick(spans)
+        note("approve \(request.destination) of \(request.workload) for \(duration.nanoseconds)")
+        let result = broker.approve(request: request.id, for: duration, reason: nil, actor: "root", at: now)
+        let decision = policies[request.workload].map { $0.decide(Question(destination: request.destination)) }
+        switch result {
+        case .success(let (_, actions)):
+            perform(actions, of: nil)
+            if decision?.reason == .deniedByRule || decision?.reason == .specialAddress {
+                fail("\(request.destination) was approved though \(decision?.reason.rawValue ?? "")")
+            }
+        case .failure(let error):
+            if decision?.reason == .unknownDestination, request.kind == .request { fail("not approved: \(error)") }
+        }
+    }
+
+    mutating func revoke() {
+        guard let grant = grants.keys.sorted().randomElement(using: &random) else { return }
+        note("revoke \(grant)")
+        switch broker.revoke(grant: grant, reason: "enough", actor: "root", at: now) {
+        case .success(let actions): perform(actions, of: nil)
+        case .failure(let error): fail("grant \(grant) cannot be revoked: \(error)")
+        }
+    }
+
+    mutating func loseCgroup() {
+        let place = Int.random(in: 0..<cgroupIDs.count, using: &random)
+        let gone = cgroupIDs[place]
+        note("cgroup \(Universe.paths[place]) gone")
+        // Its sockets are gone with it; what waits is answered for, and goes nowhere.
+        for (number, flow) in flows
+        where Universe.processes[flow.process].place == place || Universe.processes[flow.receiver].place == place {
+            if waiting.values.contains(where: { $0.flow == number }) { return }
+            flows[number] = nil
+        }
+        logged.removeAll { $0.local?.cgroup == gone }
+        cgroupIDs[place] = nextCgroup
+        nextCgroup += 1
+        perform(broker.forget(cgroup: gone), of: nil)
+        for set in ["workloads", "senders", "owners", "residents", "strangers"] {
+            let key = Elements.member(cgroup: gone).key
+            if kernel.keys(set, at: now).contains(where: { $0.starts(with: key) }) {
+                fail("\(set) still knows the cgroup \(gone)")
+            }
+        }
+    }
+
+    // MARK: What must hold
+
+    private func hasGrant(_ workload: String, _ destination: Destination) -> Bool {
+        grants.values.contains { $0.workload == workload && $0.destination == destination }
+    }
+
+    /// Whether the policies and grants let the process reach this.
+    private func mayReach(_ process: Universe.Process, _ destination: Destination) -> Bool {
+        if settings.observesOnly { return true }
+        let path = Universe.paths[process.place]
+        if path == settings.daemonCgroup {
+            return settings.upstreams.contains(destination.address) && destination.port == 53
+        }
+        switch policies.identify(cgroup: path, uid: process.uid) {
+        case .unidentified: return settings.unidentified != .deny
+        case .wrongUser, .ambiguous: return false
+        case .workload(let name):
+            guard let workload = policies[name] else { return false }
+            let decision = workload.decide(
+                Question(
+                    destination: destination,
+                    executable: process.executable,
+                    executableIsCertain: process.isCertain,
+                ),
+            )
+            if decision.verdict == .allow { return true }
+            if decision.reason == .unknownDestination, workload.unknown == .observe { return true }
+            return (decision.reason == .unknownDestination || decision.reason == .wrongExecutable)
+                && hasGrant(name, destination)
+        }
+    }
+
+    /// Whose a socket is that is reached: by its cgroup and user, or by its cgroup alone as the maps know it.
+    private func receivers(_ process: Universe.Process) -> [Identification] {
+        let path = Universe.paths[process.place]
+        if path == settings.daemonCgroup { return [.wrongUser("egressd")] }
+        return [policies.identify(cgroup: path, uid: process.uid), policies.identify(cgroup: path, uid: nil)]
+    }
+
+    private func mayBeReached(_ process: Universe.Process, from peer: IPAddress, _ destination: Destination) -> Bool {
+        if settings.observesOnly { return true }
+        return receivers(process).contains { whose in
+            switch whose {
+            case .unidentified: true
+            case .workload(let name):
+                policies[name]?.admits(peer: peer, port: destination.port, transport: destination.transport) != nil
+            case .wrongUser, .ambiguous: false
+            }
+        }
+    }
+
+    private func mayMeet(_ flow: Flow) -> Bool {
+        if settings.observesOnly { return true }
+        let (from, to) = (Universe.processes[flow.process], Universe.processes[flow.receiver])
+        let fromPath = Universe.paths[from.place]
+        let toPath = Universe.paths[to.place]
+        if fromPath == settings.daemonCgroup, toPath == fromPath { return true }
+        let sender = policies.identify(cgroup: fromPath, uid: from.uid)
+        let whose = receivers(to)
+        switch sender {
+        case .workload where fromPath != settings.daemonCgroup:
+            if whose.contains(sender) { return true }
+        case .unidentified where fromPath != settings.daemonCgroup:
+            return mayBeReached(to, from: flow.destination.address, flow.destination)
+        default: break
+        }
+        return mayReach(from, flow.destination) && mayBeReached(to, from: flow.destination.address, flow.destination)
+    }
+
+    /// Called for every packet that goes on.
+    mutating func judge(_ flow: Flow, _ packet: Packet, _ how: String) {
+        let process = Universe.processes[flow.process]
+        let may: Bool
+        switch flow.kind {
+        case .outbound: may = mayReach(process, flow.destination)
+        case .forwarded: may = settings.observesOnly || settings.unidentified != .deny
+        case .loopback: may = mayMeet(flow)
+        case .inbound:
+            let admitted =
+                !flow.destination.transport.hasPorts
+                || mayBeReached(process, from: flow.destination.address, flow.destination)
+            may = packet.isReply ? admitted || mayReach(process, flow.destination) : admitted
+        }
+        if !may { fail("let through by \(how): \(flow), \(process), \(Universe.paths[process.place]), \(packet)") }
+    }
+
+    mutating func check(_ what: String) {
+        for error in kernel.errors { fail("\(what): \(error)") }
+        guard failures.isEmpty else { return }
+        let known = Set(broker.assignments.values.map(\.identity.number)).union([0, Identity.kernel.number])
+        for (name, entries) in kernel.sets where !entries.isEmpty {
+            guard ["grants", "hosts", "current", "stamps", "denied", "knocks", "seen", "others"].contains(where: name.hasPrefix)
+            else { continue }
+            for key in entries.keys where !known.contains(UInt16(key[2]) | UInt16(key[3]) << 8) {
+                fail("\(name) has an element of nobody")
+            }
+        }
+        for (name, elements) in kernel.intervals {
+            for element in elements where !known.contains(UInt16(element.key[0]) << 8 | UInt16(element.key[1])) {
+                fail("\(name) has an interval of nobody")
+            }
+        }
+        checkGrants()
+        for (key, _) in broker.windows where kernel.sets[key.set]?[key.element.key] == nil {
+            fail("the window \(key) has no element")
+        }
+    }
+
+    private mutating func checkGrants() {
+        var covered = 0
+        for grant in broker.grants.values {
+            guard let workload = policies[grant.workload], let assignment = broker.assignments[grant.workload] else {
+                continue
+            }
+            let set = grant.destination.address.isV4 ? "grants4" : "grants6"
+            let key = Elements.request(assignment.identity, grant.destination).key
+            let isThere = kernel.keys(set, at: now).contains(key)
+            covered += isThere ? 1 : 0
+            let decision = workload.decide(Question(destination: grant.destination))
+            if isThere, decision.reason == .deniedByRule || decision.reason == .specialAddress {
+                fail("grant \(grant.id) is in force though \(decision.reason.rawValue)")
+            }
+            if !isThere, now < grant.expiry, decision.reason == .unknownDestination {
+                fail("grant \(grant.id) is not in force")
+            }
+        }
+        let there = kernel.keys("grants4", at: now).count + kernel.keys("grants6", at: now).count
+        if there > covered { fail("\(there) grants are in force, \(covered) are known") }
+    }
+}

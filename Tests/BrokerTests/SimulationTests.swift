@@ -1,0 +1,24 @@
+import Testing
+
+/// Requests, holds, expiries, reloads, revocations, lost and repeated packets in any order.
+///
+/// A failure names its seed; `EGRESSD_SEED` plays that one alone.
+struct SimulationTests {
+    @Test(arguments: Simulation.Weather.allCases)
+    func invariantsHold(_ weather: Simulation.Weather) {
+        let seeds = SplitMix.wanted.map { [$0] } ?? (0..<60).map { _ in UInt64.random(in: 0...UInt64.max) }
+        var accepted = 0
+        var refused: UInt64 = 0
+        for seed in seeds {
+            var simulation = Simulation(seed: seed, weather: weather)
+            simulation.run(steps: 400)
+            accepted += simulation.accepted
+            refused += simulation.refused
+            #expect(simulation.failures == [], "EGRESSD_SEED=\(seed), \(weather)")
+            if !simulation.failures.isEmpty { break }
+        }
+        print("simulation, \(weather): \(seeds.count) seeds from \(seeds[0]), \(accepted) let through, \(refused) refused")
+        // A simulation in which nothing happens shows nothing.
+        #expect(seeds.count == 1 || accepted > 1000 && refused > 1000)
+    }
+}
