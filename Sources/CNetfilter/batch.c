@@ -5,6 +5,7 @@
 #include <libnftnl/rule.h>
 #include <libnftnl/set.h>
 #include <libnftnl/table.h>
+#include <libnftnl/udata.h>
 #include <linux/netfilter/x_tables.h>
 #include <linux/netfilter/xt_NFQUEUE.h>
 #include <stdlib.h>
@@ -217,6 +218,14 @@ int enf_set_add(struct enf_batch *batch, uint8_t family, const char *table, cons
             return -ENOMEM;
         }
         nftnl_set_add_expr(value, counter);
+    }
+    // Without it nft shows numbers of the host's byte order the wrong way round.
+    struct nftnl_udata_buf *notes = nftnl_udata_buf_alloc(64);
+    if (notes != NULL) {
+        nftnl_udata_put_u32(notes, NFTNL_UDATA_SET_KEYBYTEORDER, set->field_count > 1 ? 2 : 1);
+        if (set->data_type == 19) nftnl_udata_put_u32(notes, NFTNL_UDATA_SET_DATABYTEORDER, 1);
+        nftnl_set_set_data(value, NFTNL_SET_USERDATA, nftnl_udata_buf_data(notes), nftnl_udata_buf_len(notes));
+        nftnl_udata_buf_free(notes);
     }
     nftnl_set_nlmsg_build_payload(message, value);
     nftnl_set_free(value);
@@ -570,8 +579,8 @@ int enf_element_take(int fd, uint8_t family, const char *table, const char *set,
                 if (answer->nlmsg_seq < seq || answer->nlmsg_seq > seq + 2) continue;
                 if (body->error != 0) return body->error;
                 acknowledged = true;
-            } else if (answer->nlmsg_seq == seq + 1
-                       && answer->nlmsg_type == ((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_DELSETELEM)) {
+            } else if (answer->nlmsg_type == ((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_DELSETELEM)) {
+                // Its number may be 0 (Linux 6.18); nobody else's echo comes to this socket.
                 read_elements(&dump, answer);
                 told = true;
             }

@@ -83,15 +83,15 @@ package final class Daemon {
             assignments: try Self.assignments(store),
         )
         broker.setClock(wall: Clock.wall(), at: Clock.now())
-        try adopt()
-        started = Clock.wall()
-        loaded = started
         control = try ControlServer(
             loop: loop,
             path: configuration.control,
             cgroups: cgroups,
             version: Self.version,
         ) { [weak self] call in self?.handle(call) }
+        try adopt()
+        started = Clock.wall()
+        loaded = started
     }
 
     static func explained<Value>(_ what: String, _ body: () throws(Errno) -> Value) throws -> Value {

@@ -111,12 +111,7 @@ extension Layout {
                 return SetElement(key: key.bytes, data: chain(index))
             }
         }
-        var ported: [SetElement] = []
-        for transport in [Transport.tcp, .udp] {
-            var key = Key(capacity: 4)
-            key.transport(transport)
-            ported.append(SetElement(key: key.bytes))
-        }
+        let ported = [Transport.tcp, .udp].map { SetElement(key: [$0.number]) }
         var kernel = Key(capacity: 4)
         kernel.host(Stamp(.kernel, generation: 0, .allowed).mark)
         return [

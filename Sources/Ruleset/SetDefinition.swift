@@ -68,8 +68,10 @@ package struct SetDefinition: Hashable, Sendable {
         self.counts = counts
     }
 
-    /// The length of a key in bytes: every field is padded to 4.
-    package var keyLength: Int { key.reduce(0) { $0 + (Int($1.length) + 3) & ~3 } }
+    /// The length of a key in bytes: in a concatenation every field is padded to 4.
+    package var keyLength: Int {
+        key.count == 1 ? Int(key[0].length) : key.reduce(0) { $0 + (Int($1.length) + 3) & ~3 }
+    }
 }
 
 /// One element of a set or map.
