@@ -13,7 +13,9 @@ extension CgroupGlob {
     /// What stands before the first star; the whole text when there is none.
     var head: Substring.UTF8View { text.utf8.prefix { $0 != UInt8(ascii: "*") } }
 
-    /// What stands after the last star; the whole text when there is none. After a `**` with its slash, for it may be none.
+    /// What stands after the last star; the whole text when there is none.
+    ///
+    /// After a `**` with its slash, for it may be none.
     var tail: Substring.UTF8View {
         let bytes = text.utf8
         guard let star = bytes.lastIndex(of: UInt8(ascii: "*")) else { return bytes[...] }

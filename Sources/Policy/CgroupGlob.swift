@@ -2,9 +2,9 @@ package import Model
 
 /// A pattern of cgroup v2 paths.
 ///
-/// `*` stands for any characters within one component. `**` is a whole component and stands for any number of components,
-/// for at least one when it is the last. Everything else stands for itself, byte for byte (a backslash too: systemd escapes
-/// unit names with it). The root matches nothing.
+/// `*` stands for any characters within one component. `**` is a whole component and stands for any number of
+/// components, for at least one when it is the last. Everything else stands for itself, byte for byte (a backslash too:
+/// systemd escapes unit names with it). The root matches nothing.
 package struct CgroupGlob: Hashable, Sendable {
     /// The pattern without a slash at either end.
     package let text: String
@@ -41,8 +41,11 @@ package struct CgroupGlob: Hashable, Sendable {
         guard !component.elementsEqual(".".utf8), !component.elementsEqual("..".utf8) else {
             throw TextError("glob \(quoted) has a component '.' or '..'; write the path from the cgroup root")
         }
-        let odd = component.first { $0 < 0x20 || $0 == 0x7f || "?[]{}".utf8.contains($0) }
-        if let odd {
+        // Two spellings of one text are two cgroups for the kernel: ASCII has one spelling only.
+        guard component.allSatisfy({ (0x20...0x7e).contains($0) }) else {
+            throw TextError("glob \(quoted) holds more than printable ASCII; systemd names no unit so")
+        }
+        if let odd = component.first(where: { "?[]{}".utf8.contains($0) }) {
             let shown = TextError.quote(String(UnicodeScalar(odd)))
             throw TextError("glob \(quoted) holds \(shown); only '*' and '**' are wildcards")
         }

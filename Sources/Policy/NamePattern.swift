@@ -1,6 +1,7 @@
 package import Model
 
-/// A name that a rule gives: exactly one, or with `*.` in front every name with one or more whole labels more at the left.
+/// A name that a rule gives: exactly one, or with `*.` in front every name with one or more whole labels more at the
+/// left.
 package struct NamePattern: Hashable, Sendable {
     /// The name without the `*.`.
     package let base: DomainName

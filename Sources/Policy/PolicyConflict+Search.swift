@@ -39,8 +39,9 @@ extension PolicyConflict {
         return conflicts
     }
 
-    /// Two globs can overlap only if what stands before the first star of one begins with that of the other. So they are
-    /// walked in the order of these heads, with the heads that the present one begins with on a stack.
+    /// Two globs can overlap only if what stands before the first star of one begins with that of the other.
+    ///
+    /// So they are walked in the order of these heads, with the heads that the present one begins with on a stack.
     private static func overlaps(_ workloads: [Workload]) -> [PolicyConflict] {
         let items = workloads.map(Item.init).sorted { left, right in
             left.head == right.head

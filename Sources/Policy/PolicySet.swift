@@ -31,13 +31,22 @@ package struct PolicySet: Sendable {
             return try PolicySet(workloads.filter { !removed.contains($0.name) } + added, folder: folder)
         }
         var (workloads, index) = (workloads, index)
-        for name in removed {
+        var (gone, new) = (removed, added)
+        // Most changes are of rules alone: such a workload stays where it is, and nothing else can be in its way.
+        new.removeAll { workload in
+            guard gone.contains(workload.name), let place = position(of: workload.name, in: workloads),
+                workloads[place].hasIdentity(of: workload)
+            else { return false }
+            workloads[place] = workload
+            return gone.remove(workload.name) != nil
+        }
+        for name in gone {
             guard let place = position(of: name, in: workloads) else { continue }
             index.remove(workloads.remove(at: place))
         }
-        let conflicts = PolicyConflict.search(added) + PolicyConflict.search(added, against: workloads)
+        let conflicts = PolicyConflict.search(new) + PolicyConflict.search(new, against: workloads)
         guard conflicts.isEmpty else { throw PolicyConflicts(conflicts: conflicts) }
-        for workload in added {
+        for workload in new {
             workloads.insert(workload, at: lowerBound(of: workload.name, in: workloads))
             index.insert(workload)
         }
@@ -84,6 +93,10 @@ package struct PolicySet: Sendable {
         }
         return low
     }
+}
+
+extension Workload {
+    fileprivate func hasIdentity(of other: Workload) -> Bool { cgroup == other.cgroup && user == other.user }
 }
 
 extension PolicySet: Equatable {

@@ -35,7 +35,8 @@ extension PortSpec: CustomStringConvertible {
 }
 
 extension PortSpec {
-    /// Reads `443` (TCP), `443/tcp`, `123/udp`, `9000-9010`, `9000-9010/udp`, `any` (TCP and UDP), `any/tcp` or `any/udp`.
+    /// Reads `443` (TCP), `443/tcp`, `123/udp`, `9000-9010`, `9000-9010/udp`, `any` (TCP and UDP), `any/tcp` or
+    /// `any/udp`.
     package init(_ text: String) throws(TextError) {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
         var transport: Transport?
@@ -60,9 +61,8 @@ extension PortSpec {
             throw TextError("\(TextError.quote(text)) is no port; write 1...65535, a range like 9000-9010, or any")
         }
         guard let range = PortRange(first, last) else {
-            throw TextError(
-                "port range \(TextError.quote(text)) is in the wrong order; write \(last)-\(first)\(transport == .udp ? "/udp" : "")"
-            )
+            let mend = "write \(last)-\(first)\(transport == .udp ? "/udp" : "")"
+            throw TextError("port range \(TextError.quote(text)) is in the wrong order; \(mend)")
         }
         self.init(transport: transport, range: range)
     }

@@ -1,6 +1,6 @@
 package import Model
 
-/// What the evaluator is asked: may this workload reach that destination?
+/// What the evaluator is asked: whether a workload may reach a destination.
 package struct Question: Hashable, Sendable {
     package var destination: Destination
     /// The program that asks; nil when it is not known.

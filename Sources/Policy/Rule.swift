@@ -44,7 +44,9 @@ package struct Rule: Hashable, Sendable {
 package struct ListenRule: Hashable, Sendable {
     /// The name that events give; unique among the `listen` of its workload.
     package var name: String
-    /// Where from; never empty. `any` is both families' /0.
+    /// Where from; never empty.
+    ///
+    /// `any` is both families' /0.
     package var from: [AddressPrefix]
     /// To which local ports; never empty.
     package var ports: [PortSpec]

@@ -7,7 +7,9 @@ package enum Target: Hashable, Sendable {
     case prefix(AddressPrefix)
     case name(NamePattern)
 
-    /// Whether the address is covered. A name covers no address: it is learned, not known.
+    /// Whether the address is covered.
+    ///
+    /// A name covers no address: it is learned, not known.
     package func covers(_ address: IPAddress) -> Bool {
         switch self {
         case .any: true

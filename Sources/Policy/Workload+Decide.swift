@@ -1,11 +1,12 @@
 package import Model
 
 extension Workload {
-    /// The evaluator: the one answer to a request, from which every other part is derived or against which it is tested.
+    /// The evaluator: the one answer to a request, from which every other part is derived or against which it is
+    /// tested.
     ///
-    /// In this order: a transport without ports is denied; a deny rule beats everything; special addresses need a rule that
-    /// names exactly them; then the first allow rule that covers the destination and needs neither a name nor an inspected
-    /// protocol, and whose program is certainly the one that asks; the rest is unknown.
+    /// In this order: a transport without ports is denied; a deny rule beats everything; special addresses need a rule
+    /// that names exactly them; then the first allow rule that covers the destination and needs neither a name nor an
+    /// inspected protocol, and whose program is certainly the one that asks; the rest is unknown.
     package func decide(_ question: Question) -> Decision {
         let destination = question.destination
         guard destination.transport.hasPorts else { return .deny(.wrongProtocol) }
@@ -46,7 +47,9 @@ extension Workload {
 }
 
 extension Rule {
-    /// Whether the program may use the rule. Paths are compared byte for byte, and an uncertain one is none.
+    /// Whether the program may use the rule.
+    ///
+    /// Paths are compared byte for byte, and an uncertain one is none.
     package func admits(_ program: String?, isCertain: Bool) -> Bool {
         guard let executable else { return true }
         guard let program, isCertain else { return false }

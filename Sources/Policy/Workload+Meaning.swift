@@ -3,8 +3,9 @@ package import Model
 extension Workload {
     /// What the policy means for a destination, as if names were pinned and the declared protocol were spoken.
     ///
-    /// For expectations and for `policy explain`: it says what the rules are for, not what is in force. Without a program,
-    /// a rule that wants one counts as asked by that one. An address is not covered by names, nor a name by addresses.
+    /// For expectations and for `policy explain`: it says what the rules are for, not what is in force. Without a
+    /// program, a rule that wants one counts as asked by that one. An address is not covered by names, nor a name by
+    /// addresses.
     package func decide(
         _ subject: Expectation.Subject,
         port: UInt16,
@@ -29,7 +30,9 @@ extension Workload {
         return .deny(.unknownDestination)
     }
 
-    /// What the policy means for a name. See `decide(_:port:transport:executable:)`.
+    /// What the policy means for a name.
+    ///
+    /// See `decide(_:port:transport:executable:)`.
     package func decide(
         name: DomainName,
         port: UInt16,

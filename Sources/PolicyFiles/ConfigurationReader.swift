@@ -11,7 +11,9 @@ package struct ConfigurationReader {
         "policies", "mode", "unidentified", "dns", "control", "state", "roles", "context", "queue",
     ]
 
-    /// Reads a configuration from its bytes; throws every mistake in it. Made for whatever bytes come: it never traps.
+    /// Reads a configuration from its bytes; throws every mistake in it.
+    ///
+    /// Made for whatever bytes come: it never traps.
     package static func read(_ bytes: [UInt8], file: String) throws(PolicyErrors) -> HostConfiguration {
         let root: YAMLNode
         do { root = try YAMLReader.read(bytes, file: file) } catch { throw PolicyErrors([error]) }

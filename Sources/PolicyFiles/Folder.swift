@@ -20,9 +20,13 @@ struct FileStamp: Hashable {
         self.isDirectory = status.st_mode & S_IFMT == S_IFDIR
     }
 
-    /// Whether a later change could have left the stamp as it is: it was taken within the grain of the file system's
-    /// clock after the last change, or the clock was set back.
-    func isFresh(at now: Int64) -> Bool { now < changed &+ 50_000_000 }
+    /// Whether a later change could have left the stamp as it is.
+    ///
+    /// It could when the stamp was taken within the grain of the file system's clock after the last change (whole
+    /// seconds where a time has no fraction), or when the clock was set back.
+    func isFresh(at now: Int64) -> Bool {
+        now < changed &+ (changed % 1_000_000_000 == 0 ? 2_000_000_000 : 50_000_000)
+    }
 }
 
 /// An open folder.
@@ -45,20 +49,31 @@ struct FileStamp: Hashable {
 
     deinit { unsafe closedir(stream) }
 
-    /// The names in the folder in no order, those that begin with a dot left out; throws what the system said.
-    borrowing func names() throws(SystemError) -> [String] {
-        var names: [String] = []
+    /// The stamp of the folder itself, which changes with every name that comes or goes.
+    borrowing func stamp() throws(SystemError) -> FileStamp {
+        var status = stat()
+        guard unsafe fstat(descriptor, &status) == 0 else { throw SystemError(errno) }
+        return FileStamp(status)
+    }
+
+    /// What is in the folder, those that begin with a dot left out; throws what the system said.
+    borrowing func list() throws(SystemError) -> Listing {
+        var listing = Listing()
         while true {
             errno = 0
             guard let entry = unsafe readdir(stream) else {
                 guard errno == 0 else { throw SystemError(errno) }
-                return names
+                return listing
             }
-            let name = unsafe UnsafeRawPointer(entry) + (MemoryLayout<dirent>.offset(of: \.d_name) ?? 0)
-            let text = unsafe String(cString: name.assumingMemoryBound(to: CChar.self))
-            if text.utf8.first != UInt8(ascii: ".") { names.append(text) }
+            let field = unsafe UnsafeRawPointer(entry) + (MemoryLayout<dirent>.offset(of: \.d_name) ?? 0)
+            let name = unsafe field.assumingMemoryBound(to: CChar.self)
+            let bytes = unsafe UnsafeRawBufferPointer(start: name, count: strlen(name))
+            if unsafe bytes.first != UInt8(ascii: ".") { unsafe listing.append(bytes) }
         }
     }
+
+    /// The stamps of all the files that a listing calls policies, in its order; nil for one that has none.
+    borrowing func stamps(_ listing: Listing) -> [FileStamp?] { StampSweep.take(in: descriptor, listing) }
 
     /// The stamp of a file, symbolic links followed.
     borrowing func stamp(_ name: String) throws(SystemError) -> FileStamp {
@@ -75,7 +90,9 @@ struct FileStamp: Hashable {
 
 /// Reads whole files that are known to be small.
 enum SmallFile {
-    /// The content of a file and the stamp it had before it was read. Reads at most `limit` and one bytes.
+    /// The content of a file and the stamp it had before it was read.
+    ///
+    /// Reads at most `limit` and one bytes.
     static func read(
         at folder: Int32 = AT_FDCWD,
         _ name: String,

@@ -8,7 +8,9 @@ struct Members {
     /// The keys that unknown ones were taken for.
     private var meant: Set<String> = []
 
-    /// Reads a mapping; nil, and reported, when the node is none. `what` names it in messages: `a rule`.
+    /// Reads a mapping; nil, and reported, when the node is none.
+    ///
+    /// `what` names it in messages: `a rule`.
     init?(_ node: YAMLNode, of what: String, keys: [String], hints: [String: String] = [:], _ report: inout Report) {
         guard case .mapping(let pairs) = node.content else {
             let shown = keys.prefix(3).map { "\($0):" }.joined(separator: ", ")

@@ -3,8 +3,8 @@ package import Policy
 
 /// Loads policies and the host configuration from files.
 ///
-/// Keeps what it read: loading a folder again costs one `fstatat` for each file, and a parse for each that changed. Not for
-/// two threads at once.
+/// Keeps what it read: loading a folder again costs one `fstatat` for each file, and a parse for each that changed. Not
+/// for two threads at once.
 package final class PolicyLoader {
     /// A policy file as it was read.
     private final class CachedFile {
@@ -12,6 +12,8 @@ package final class PolicyLoader {
         /// A stamp that a change may not show in: the file is read again next time.
         var isFresh: Bool
         var parsed: PolicyReader.Parsed
+        /// The name of its user, unless that is a number.
+        let userName: String?
         /// Whether `current` holds it.
         var isCurrent = false
         /// The load that saw it last.
@@ -22,6 +24,7 @@ package final class PolicyLoader {
             self.isFresh = isFresh
             self.parsed = parsed
             self.round = round
+            self.userName = parsed.workload.userName.flatMap { UInt32($0) == nil ? $0 : nil }
         }
     }
 
@@ -29,6 +32,11 @@ package final class PolicyLoader {
     private let resolverFile: String
     private var folder = ""
     private var cache: [String: CachedFile] = [:]
+    /// What the folder listed last time, and its policies in that order; nil after a load with mistakes.
+    private var listing: Listing?
+    /// The folder's own stamp when it listed that; nil when a change may not show in it.
+    private var folderStamp: FileStamp?
+    private var files: [CachedFile] = []
     private var round = 0
     /// The last set that was loaded, and the workloads of it whose files have changed or gone since.
     private var current = PolicySet.empty
@@ -64,7 +72,6 @@ package final class PolicyLoader {
     package func loadPolicies(_ folder: String) throws(PolicyErrors) -> PolicySet {
         if folder != self.folder { forget(folder) }
         round += 1
-        users.removeAll(keepingCapacity: true)
         var errors: [PolicyFileError] = []
         var added: [CachedFile] = []
         let seen = try scan(&errors, added: &added)
@@ -85,6 +92,7 @@ package final class PolicyLoader {
     private func forget(_ folder: String) {
         self.folder = folder
         cache = [:]
+        (listing, files, folderStamp) = (nil, [], nil)
         current = .empty
         outdated = []
     }
@@ -94,19 +102,59 @@ package final class PolicyLoader {
         var seen = 0
         do {
             let open = try Folder(folder)
-            for name in try open.names() {
+            let listing = try list(open)
+            if let seen = rescan(listing, in: open, &errors, added: &added) { return seen }
+            (self.listing, self.files, users) = (nil, [], [:])
+            var files: [CachedFile] = []
+            for name in listing.names {
                 guard Self.ending(of: name) == "yaml" else {
                     if let mend = Self.mendOfEnding(name) { errors.append(error(name, mend)) }
                     continue
                 }
                 guard let file = update(name, in: open, &errors) else { continue }
                 seen += 1
+                files.append(file)
                 if !file.isCurrent { added.append(file) }
             }
+            if errors.isEmpty { (self.listing, self.files) = (listing, files) }
         } catch {
             throw PolicyErrors([PolicyFileError(file: folder, message: "the folder cannot be read: \(error.message)")])
         }
         return seen
+    }
+
+    /// What is in the folder: known when its own stamp is, for every name that comes or goes changes that.
+    private func list(_ open: borrowing Folder) throws(SystemError) -> Listing {
+        let now = wallClock()
+        let stamp = try open.stamp()
+        if let listing, stamp == folderStamp { return listing }
+        let listing = try open.list()
+        folderStamp = stamp.isFresh(at: now) ? nil : stamp
+        return listing
+    }
+
+    /// The same for a folder that lists what it listed last time, without a name being looked at; nil for any other.
+    private func rescan(
+        _ listing: Listing,
+        in open: borrowing Folder,
+        _ errors: inout [PolicyFileError],
+        added: inout [CachedFile],
+    ) -> Int? {
+        guard listing == self.listing, areUsersSame() else { return nil }
+        let stamps = open.stamps(listing)
+        for index in files.indices {
+            let file = files[index]
+            if file.isFresh || file.stamp != stamps[index] {
+                guard let read = update(listing.policy(index), in: open, &errors) else { continue }
+                files[index] = read
+            } else {
+                file.round = round
+            }
+            if !files[index].isCurrent { added.append(files[index]) }
+        }
+        // A file that is no policy has no place among them.
+        if !errors.isEmpty { (self.listing, files) = (nil, []) }
+        return cache.count
     }
 
     /// The file as it is now, read again only when it changed; nil, and its mistakes added, when it is not a policy.
@@ -126,10 +174,6 @@ package final class PolicyLoader {
             let content = try open.read(name, limit: YAMLReader.sizeLimit)
             let parsed = try PolicyReader.parse(content.bytes, file: path(name), resolveUser: user)
             let isFresh = content.stamp.isFresh(at: now)
-            if let cached, cached.parsed.workload == parsed.workload {
-                (cached.stamp, cached.isFresh, cached.parsed, cached.round) = (content.stamp, isFresh, parsed, round)
-                return cached
-            }
             _ = forget(cached, name)
             let file = CachedFile(stamp: content.stamp, isFresh: isFresh, parsed: parsed, round: round)
             cache[name] = file
@@ -156,6 +200,13 @@ package final class PolicyLoader {
         for (name, file) in cache where file.round != round { _ = forget(file, name) }
     }
 
+    /// Looks up every user that the last load looked up; whether each is still the same one.
+    private func areUsersSame() -> Bool {
+        let before = users
+        users = [:]
+        return before.allSatisfy { name, uid in user(name) == uid }
+    }
+
     private func user(_ name: String) -> UInt32? {
         if let known = users[name] { return known }
         let uid = resolveUser(name)
@@ -165,10 +216,7 @@ package final class PolicyLoader {
 
     /// Whether the name of the workload's user still means the same one: accounts change without the file.
     private func isUserSame(_ file: CachedFile) -> Bool {
-        guard let name = file.parsed.workload.userName, let first = name.utf8.first, !(0x30...0x39).contains(first)
-        else {
-            return true
-        }
+        guard let name = file.userName else { return true }
         return user(name) == file.parsed.workload.user
     }
 

@@ -31,10 +31,8 @@ extension PolicyReader {
                 application == .quic
                 ? "write \(other.range)/udp" : "write \(other.range)/tcp, or 'protocol: any' to trust the address alone"
             let mark = node?.mark ?? members["ports"]?.mark ?? members.mark
-            report.add(
-                mark,
-                "protocol \(application.rawValue)\(isDefault) is not spoken over \(other.range)/\(other.transport ?? .tcp); \(mend)",
-            )
+            let what = "protocol \(application.rawValue)\(isDefault)"
+            report.add(mark, "\(what) is not spoken over \(other.range)/\(other.transport ?? .tcp); \(mend)")
             return nil
         }
         return application

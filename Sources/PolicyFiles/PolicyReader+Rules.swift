@@ -151,6 +151,12 @@ extension PolicyReader {
             report.add(node.mark, "executable \(TextError.quote(text)) is not in its plain form; \(mend)")
             return nil
         }
+        // Two spellings of one text are two files for the kernel: ASCII has one spelling only.
+        guard text.utf8.allSatisfy({ (0x20...0x7e).contains($0) }) else {
+            let mend = "write the path of a program whose path is ASCII"
+            report.add(node.mark, "executable \(TextError.quote(text)) holds more than printable ASCII; \(mend)")
+            return nil
+        }
         guard !text.utf8.contains(UInt8(ascii: "*")) else {
             report.add(node.mark, "executable \(TextError.quote(text)) holds '*'; write the path of one program")
             return nil

@@ -13,7 +13,9 @@ package struct PolicyReader {
     let resolveUser: (String) -> UInt32?
     var report: Report
 
-    /// Reads a policy from its bytes; throws every mistake in it. Made for whatever bytes come: it never traps.
+    /// Reads a policy from its bytes; throws every mistake in it.
+    ///
+    /// Made for whatever bytes come: it never traps.
     package static func read(
         _ bytes: [UInt8],
         file: String,

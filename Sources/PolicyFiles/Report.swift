@@ -67,7 +67,9 @@ struct Report {
         }
     }
 
-    /// The items of a list that is not empty; reports anything else. `example` is what the mend shows.
+    /// The items of a list that is not empty; reports anything else.
+    ///
+    /// `example` is what the mend shows.
     mutating func items(_ node: YAMLNode, _ key: String, example: String) -> [YAMLNode]? {
         switch node.content {
         case .sequence(let items) where items.isEmpty:
@@ -85,8 +87,7 @@ struct Report {
         }
     }
 
-    /// A list of values, each read by an initialiser that says itself what is wrong; the same one twice
-    /// counts once.
+    /// A list of values, each read by an initialiser that says itself what is wrong; the same one twice counts once.
     mutating func values<Value: Hashable>(
         _ node: YAMLNode,
         _ key: String,

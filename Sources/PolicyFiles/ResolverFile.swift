@@ -2,8 +2,9 @@ package import Model
 
 /// The nameservers of `resolv.conf(5)`.
 package enum ResolverFile {
-    /// The addresses of the `nameserver` lines in their order; none when the file cannot be read. Those with a zone are
-    /// left out: they mean nothing without their link.
+    /// The addresses of the `nameserver` lines in their order; none when the file cannot be read.
+    ///
+    /// Those with a zone are left out: they mean nothing without their link.
     package static func nameservers(_ path: String) -> [IPAddress] {
         guard let content = try? SmallFile.read(path, limit: 65_536) else { return [] }
         var addresses: [IPAddress] = []

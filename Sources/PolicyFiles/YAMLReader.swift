@@ -3,8 +3,8 @@ import Model
 
 /// Reads one YAML document into nodes.
 ///
-/// A small YAML on purpose: one document, no anchors, aliases or tags, keys that are text, at most 1 MiB and 16 levels. So
-/// a file means what it looks like, and its size bounds the work.
+/// A small YAML on purpose: one document, no anchors, aliases or tags, keys that are text, at most 1 MiB and 16 levels.
+/// So a file means what it looks like, and its size bounds the work.
 @safe struct YAMLReader: ~Copyable {
     /// The largest file that is read.
     static let sizeLimit = 1 << 20

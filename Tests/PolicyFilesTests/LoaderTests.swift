@@ -221,6 +221,40 @@ struct LoaderTests {
         }
     }
 
+    /// Enough files for the second thread, and stamps old enough to be trusted.
+    @Test func manyFiles() throws {
+        try Fixtures.withFolder { folder in
+            let loader = Fixtures.loader()
+            for number in 0..<1200 { Fixtures.write(policy("w\(number)"), to: "\(folder)/\(number).yaml") }
+            Fixtures.settle()
+            let first = try loader.loadPolicies(folder)
+            #expect(first.workloads.count == 1200)
+            #expect(try loader.loadPolicies(folder) == first)
+            // In place, by rename, gone, and new: each at both ends, where the threads begin and end.
+            let names = Fixtures.names(in: folder)
+            for (place, name) in [names[0], names[599], names[600], names[1199]].enumerated() {
+                Fixtures.write(policy("in-place-\(place)"), to: "\(folder)/\(name)")
+            }
+            let changed = try loader.loadPolicies(folder)
+            #expect(changed.workloads.count { $0.name.hasPrefix("in-place") } == 4)
+            #expect(changed.workloads.count == 1200)
+            Fixtures.settle()
+            Fixtures.write(policy("renamed"), to: folder + "/new")
+            _ = unsafe rename(folder + "/new", "\(folder)/\(names[7])")
+            _ = unsafe unlink("\(folder)/\(names[8])")
+            Fixtures.write(policy("added"), to: folder + "/added.yaml")
+            let last = try loader.loadPolicies(folder)
+            #expect(last.workloads.count == 1200)
+            #expect(last["renamed"] != nil && last["added"] != nil)
+            #expect(try last == Fixtures.loader().loadPolicies(folder))
+            Fixtures.settle()
+            Fixtures.write("workload: [", to: "\(folder)/\(names[9])")
+            #expect(errors(loader, folder).count == 1)
+            Fixtures.write(policy("mended"), to: "\(folder)/\(names[9])")
+            #expect(try loader.loadPolicies(folder)["mended"] != nil)
+        }
+    }
+
     /// Whatever happens to the files, a loader with a memory says what one without says.
     @Test func reloadsAgreeWithFirstLoads() throws {
         try Fixtures.withFolder { folder in
