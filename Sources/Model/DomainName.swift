@@ -1,12 +1,14 @@
 /// A domain name in its one canonical form.
 ///
-/// Lower case, no trailing dot, labels of letters, digits, hyphens and underscores with 1...63 bytes each, 253 bytes in all,
-/// international labels as A-labels (`xn--…`). Nothing that any program reads as an address is a name.
+/// Lower case, no trailing dot, labels of letters, digits, hyphens and underscores with 1...63 bytes each, 253 bytes in
+/// all, international labels as A-labels (`xn--…`). Nothing that any program reads as an address is a name.
 package struct DomainName: Hashable, Sendable {
     /// The canonical text.
     package let text: String
 
-    /// Reads the text form that people write. Upper case and one trailing dot are canonicalised; the rest is refused.
+    /// Reads the text form that people write.
+    ///
+    /// Upper case and one trailing dot are canonicalised; the rest is refused.
     ///
     /// A name that is not ASCII is refused with its A-label form as the mend, so that a look-alike is seen before it is
     /// trusted.
@@ -34,8 +36,8 @@ package struct DomainName: Hashable, Sendable {
 
     /// Reads the labels of a name from the wire (RFC 1035 §3.1), without the empty one of the root.
     ///
-    /// A dot, a NUL or any other byte that is not a letter, digit, hyphen or underscore within a label is refused, so that
-    /// no two wire names have one text.
+    /// A dot, a NUL or any other byte that is not a letter, digit, hyphen or underscore within a label is refused, so
+    /// that no two wire names have one text.
     package init(wire labels: some Collection<some Collection<UInt8>>) throws(TextError) {
         let shown = labels.map { String(decoding: $0, as: UTF8.self) }.joined(separator: ".")
         guard !labels.isEmpty else { throw TextError("the root is no name that a rule could allow") }

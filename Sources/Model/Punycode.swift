@@ -2,8 +2,8 @@
 enum Punycode {
     /// The name with every label that is not ASCII as its A-label; nil when that needs a mapping this does not know.
     ///
-    /// Lower-cases, and takes the other full stops of UTS 46 for dots. Combining marks, compatibility forms and anything
-    /// that is not a letter or digit are left to a real IDNA tool.
+    /// Lower-cases, and takes the other full stops of UTS 46 for dots. Combining marks, compatibility forms and
+    /// anything that is not a letter or digit are left to a real IDNA tool.
     static func asciiName(_ text: String) -> String? {
         var labels: [[UnicodeScalar]] = [[]]
         for scalar in text.lowercased().unicodeScalars {
