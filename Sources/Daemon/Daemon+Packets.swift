@@ -25,7 +25,7 @@ extension Daemon {
                     return
                 }
                 let question = question(reference, message, packet, arrived: arrived)
-                perform(broker.handle(question, at: arrived), flushing: false)
+                perform(broker.handle(question, at: Clock.now()), flushing: false)
             }
         } catch {
             noteOverload(error)
