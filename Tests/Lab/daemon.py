@@ -120,7 +120,7 @@ class Daemon:
         if runner is not None:
             done = runner(argv)
         else:
-            result = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+            result = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=15)
             done = (result.returncode, result.stdout, result.stderr)
         if not check:
             return done

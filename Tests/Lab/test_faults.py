@@ -126,7 +126,8 @@ def test_a_grant_that_ran_out_while_it_was_dead(ground, daemon, job, basic, fami
     daemon.approve(family.stranger, 443, duration="2s")
     daemon.kill()
     assert job.tcp(family.stranger, 443)["ok"]
-    time.sleep(2.2)
+    # The kernel's own limit is a little later than the daemon's, which cuts what is open as well.
+    time.sleep(5)
     assert not job.tcp(family.stranger, 443, timeout=1)["ok"]
 
 
@@ -136,7 +137,7 @@ def test_a_second_daemon_refuses_plainly(ground, daemon, job, basic, family):
     second.write(basic)
     process = second.launch()
     assert process.wait(10) == 1
-    assert "already" in second.log() or "another" in second.log(), second.log()
+    assert "only one egressd" in second.log() or "another egressd" in second.log(), second.log()
     assert daemon.ctl("status")
     assert job.tcp(family.storage, 443)["ok"]
     assert job.tcp(family.stranger, 443)["error"] == "ECONNREFUSED"
@@ -204,7 +205,7 @@ def test_a_full_disk_while_it_runs_opens_nothing(ground, daemon, job, basic, fam
     assert job.tcp(family.storage, 443)["ok"]
     assert daemon.process.poll() is None, "it died of a full disk"
     time.sleep(1)
-    assert "full" in daemon.log().lower() or "ENOSPC" in daemon.log(), daemon.log()[-2000:]
+    assert any("full" in warning for warning in daemon.ctl("status")["warnings"]), daemon.ctl("status")
     filler.unlink()
     job.tcp(family.stranger, 20_500)
     daemon.wait_event(10, to=family.stranger, port=20_500)
@@ -215,7 +216,8 @@ def test_a_full_disk_at_the_start(ground, daemon, job, basic):
     daemon.write(basic_for_ipv4(ground))
     process = daemon.launch()
     assert process.wait(10) == 1
-    assert str(daemon.state) in daemon.log()
+    assert "full" in daemon.log()
+    assert "egressd" not in ground.host.command("nft", "list", "tables")
 
 
 def basic_for_ipv4(ground):

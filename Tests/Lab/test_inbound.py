@@ -86,9 +86,9 @@ def test_any_first_packet_is_judged_whatever_its_flags(ground, daemon, basic, fa
     with ground.capture() as capture:
         if family.name == "ipv4":
             whole = packets.ip(family.host, family.stranger, 6, segment)
-            forger.do("raw", to=family.stranger, packet=whole.hex(), header=True, count=3)
+            forger.do("raw", to=family.stranger, packet=whole.hex(), header=True, count=3, keep=True)
         else:
-            forger.do("raw", to=family.stranger, packet=segment.hex(), protocol=6, count=3)
+            forger.do("raw", to=family.stranger, packet=segment.hex(), protocol=6, count=3, keep=True)
         time.sleep(0.3)
         assert capture.find(payload=b"secret-in-segment") == []
     assert daemon.wait_event(to=family.stranger, port=443, workload="job")["verdict"] == "deny"

@@ -15,11 +15,23 @@ def test_echo_from_a_workload_is_denied_and_recorded(ground, daemon, basic, fami
     pinger = ground.agent(JOB, uid=1001, capabilities=("net_raw",))
     with ground.capture() as capture:
         protocol, body = packets.echo_request(family.host, family.storage, b"tunnelled")
-        pinger.do("raw", to=family.storage, packet=body.hex(), protocol=protocol)
+        pinger.do("raw", to=family.storage, packet=body.hex(), protocol=protocol, keep=True)
         time.sleep(0.3)
         assert capture.find(destination=family.storage, protocol=protocol) == []
     event = daemon.wait_event(to=family.storage, workload="job")
     assert (event["verdict"], event["reason"]) == ("deny", "wrong-protocol")
+
+
+@pytest.mark.parametrize("protocol", [1, 253])
+def test_a_socket_that_is_gone_at_once_gets_nothing_out(ground, daemon, basic, family, protocol):
+    """Whose it was may no longer be told: it is denied and recorded all the same."""
+    daemon.start(basic)
+    sender = ground.agent(f"{JOB}/never-seen-before", uid=1001, capabilities=("net_raw",))
+    with ground.capture() as capture:
+        sender.do("raw", to=family.storage, packet=(b"tunnelled" * 4).hex(), protocol=protocol)
+        time.sleep(0.3)
+        assert capture.find(destination=family.storage, protocol=protocol) == []
+    assert daemon.wait_event(to=family.storage)["verdict"] == "deny"
 
 
 @pytest.mark.parametrize("protocol", [47, 4, 41, 132, 33, 136, 50, 253])
@@ -28,7 +40,7 @@ def test_other_transports_are_denied_and_recorded(ground, daemon, basic, family,
     daemon.start(basic)
     sender = ground.agent(JOB, uid=1001, capabilities=("net_raw",))
     with ground.capture() as capture:
-        sent = sender.do("raw", to=family.storage, packet=(b"tunnelled" * 4).hex(), protocol=protocol)
+        sent = sender.do("raw", to=family.storage, packet=(b"tunnelled" * 4).hex(), protocol=protocol, keep=True)
         time.sleep(0.3)
         assert capture.find(destination=family.storage, protocol=protocol) == [], sent
     assert daemon.wait_event(to=family.storage, workload="job")["verdict"] == "deny"
@@ -115,7 +127,7 @@ def test_a_dhcp_client_goes_on(ground, daemon, basic):
         assert capture.wait(destination_port=67, payload=b"dhcp-discover")
         capture.clear()
         sent = client.udp("255.255.255.255", 67, source=["0.0.0.0", 68], broadcast=True, interface="uplink",
-                          payload="dhcp-request", reply=False)  # fmt: skip
+                          payload="dhcp-request", reply=False, keep=True)  # fmt: skip
         assert sent["ok"] and capture.wait(destination_port=67, payload=b"dhcp-request"), sent
 
 

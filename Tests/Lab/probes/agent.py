@@ -339,7 +339,11 @@ def raw(command):
             made.setsockopt(socket.IPPROTO_IPV6, 7, 16)  # IPV6_CHECKSUM: the kernel fills it in
         for _ in range(command.get("count", 1)):
             made.sendto(packet, (command["to"], 0))
-        made.close()
+        # A socket that is gone before anybody looks cannot be asked whose it was.
+        if command.get("keep"):
+            keep(made)
+        else:
+            made.close()
         return {"ok": True}
     except OSError as error:
         return {"ok": False, "error": name_of(error)}
