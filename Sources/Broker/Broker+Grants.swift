@@ -54,13 +54,17 @@ extension Broker {
     /// The element of a grant, unless a deny covers it or its workload is gone.
     func elements(of grant: Grant, at now: Instant) -> [ElementChange] {
         guard let assignment = assignments[grant.workload], let workload = policies[grant.workload],
-            isGrantable(workload, grant.destination), now < grant.expiry
+            isGrantable(workload, grant.destination), now < grant.expiry + Self.grantSlack
         else { return [] }
-        let milliseconds = max(1, (grant.expiry - now).nanoseconds / 1_000_000)
+        let milliseconds = (grant.expiry + Self.grantSlack - now).nanoseconds / 1_000_000 + 1
         let set = grant.destination.address.isV4 ? "grants4" : "grants6"
         let element = Elements.request(assignment.identity, grant.destination, timeout: UInt64(milliseconds))
         return [ElementChange(set: set, add: [element])]
     }
+
+    /// How much longer than its grant an element lasts. The broker takes it away itself, before it cuts what it carried; the
+    /// kernel's timeout is for when no daemon runs, and must not come first: what is to be taken away has to be there.
+    private static let grantSlack = Instant.Span.seconds(2)
 
     private func isGrantable(_ workload: Workload, _ destination: Destination) -> Bool {
         let decision = workload.decide(Policy.Question(destination: destination))
@@ -94,8 +98,10 @@ extension Broker {
             && old.destination == destination
         {
             removed += elements(of: old, at: now).flatMap(\.add)
-            grants[old.id]?.state = .revoked
-            if let ended = grants[old.id] { actions.append(.saveGrant(ended)) }
+            grants[old.id] = nil
+            var ended = old
+            ended.state = .revoked
+            actions.append(.saveGrant(ended))
         }
         let grant = Grant(
             id: nextGrant,
@@ -117,7 +123,7 @@ extension Broker {
         if windows[key] != nil { actions.append(.settle(key)) }
         if let hold = holds.removeValue(forKey: key) {
             release(key, hold)
-            actions += hold.packets.values.map { .answer($0, .again) }
+            actions += hold.packets.values.map { .answer($0.reference, .again) }
             var event = hold.event
             event.time = wall(now)
             event.verdict = .allow
@@ -155,15 +161,14 @@ extension Broker {
         ended.state = state
         grants[grant.id] = nil
         var actions: [BrokerAction] = []
-        // The kernel removes an expired element itself.
-        if state == .revoked { actions.append(.change(installed.map(\.undone))) }
+        if !installed.isEmpty { actions.append(.change(installed.map(\.undone))) }
         if let assignment = assignments[grant.workload] {
             let seen = Window.Key(.seen, assignment.identity, grant.destination)
             if windows[seen] != nil { actions.append(.settle(seen)) }
             // What another rule allows goes on.
             let isAllowed = decide(assignment.identity, grant.destination, nil).verdict == .allow
             if !isAllowed {
-                actions.append(.clear(Self.answerMaps))
+                actions.append(clearAnswers())
                 actions.append(.cut(assignment.identity, generation: assignment.generation, grant.destination))
             }
         }
@@ -172,7 +177,11 @@ extension Broker {
         return actions
     }
 
-    static let answerMaps = ["answers4", "answers6", "arrivals4", "arrivals6"]
+    /// Nothing that was answered for before counts any more.
+    mutating func clearAnswers() -> BrokerAction {
+        attempts.removeAll()
+        return .clear(["answers4", "answers6", "arrivals4", "arrivals6"])
+    }
 
     private func event(
         of grant: Grant,

@@ -63,17 +63,15 @@ extension Broker {
         }
         let known = cgroups[facts.cgroup]
         let (identity, changes) = learn(facts)
-        if changes.isEmpty, known != nil {
-            cgroups[facts.cgroup]?.asked += 1
-            if (known?.asked ?? 0) > Self.queueLength {
-                // The kernel does not find what is there: the packet would come back for ever.
-                return [.answer(question.reference, .drop)]
-            }
-        }
         // A socket that no process holds any more, of a workload: its last packets are its own only by their stamp.
         if question.kind == .sender, question.uid == nil, identity.identity != .unidentified {
             orphans += 1
             return [.change(changes), .answer(question.reference, .drop)]
+        }
+        if changes.isEmpty, known != nil {
+            cgroups[facts.cgroup]?.asked += 1
+            // The kernel does not find what is there: the packet would come back for ever.
+            if (known?.asked ?? 0) > Self.queueLength { return [.answer(question.reference, .drop)] }
         }
         return [.change(changes), .answer(question.reference, .again)]
     }
@@ -92,6 +90,24 @@ extension Broker {
         }
         for (uid, assignment) in cgroup.senders { changes += Elements.sender(cgroup: id, uid: uid, assignment) }
         return changes
+    }
+
+    /// Makes cgroups and users known before a packet of theirs asks; whether any of them was new.
+    package mutating func learn(all facts: [Facts]) -> (isNew: Bool, actions: [BrokerAction]) {
+        var changes: [ElementChange] = []
+        for facts in facts { changes += learn(facts).1 }
+        return (!changes.isEmpty, changes.isEmpty ? [] : [.change(changes)])
+    }
+
+    /// Where a user's packets can have come from when their socket cannot be found: the one workload that has this user.
+    ///
+    /// Only a guess: an answer is bound to the identity that the kernel stamped, so a wrong one is never found.
+    package func likelySender(uid: UInt32) -> Facts? {
+        let candidates = cgroups.filter { $0.value.senders[uid]?.identity.isWorkload ?? false }
+        guard let first = candidates.first,
+            candidates.allSatisfy({ $0.value.senders[uid]?.identity == first.value.senders[uid]?.identity })
+        else { return nil }
+        return Facts(cgroup: first.key, path: first.value.path, uid: uid)
     }
 
     /// The cgroups that the kernel knows.

@@ -52,7 +52,7 @@ extension Broker {
         guard identity == .unidentified || identity == .forwarded else { return deny }
         switch settings.unidentified {
         case .allow: return Decision(verdict: .allow, reason: .unidentified)
-        case .observe: return Decision(verdict: .observe, reason: .observeMode)
+        case .observe: return Decision(verdict: .observe, reason: .unidentified)
         case .deny: return deny
         }
     }
@@ -65,6 +65,7 @@ extension Broker {
 
     mutating func judge(_ question: PacketQuestion, at now: Instant) -> [BrokerAction] {
         guard let sender = question.sender else { return refuseUnknown(question, at: now) }
+        if hasMoved(sender, at: now) { return dropAnother(question) }
         let (assignment, changes) = learn(sender)
         let decision = decide(assignment.identity, question.destination, sender.process)
         return [.change(changes)] + settle(question, assignment.identity, decision, local: sender, at: now)
@@ -73,6 +74,7 @@ extension Broker {
     /// A packet that answers what somebody else opened, or claims to.
     mutating func judgeReply(_ question: PacketQuestion, at now: Instant) -> [BrokerAction] {
         guard let sender = question.sender else { return refuseUnknown(question, at: now) }
+        if hasMoved(sender, at: now) { return dropAnother(question) }
         let (assignment, changes) = learn(sender)
         let identity = assignment.identity
         let peer = question.destination
@@ -81,8 +83,7 @@ extension Broker {
                 $0.admits(peer: peer.address, port: question.otherPort, transport: peer.transport) != nil
             } ?? (identity == .unidentified)
         if admitted, question.destination.transport.hasPorts {
-            return [.change(changes), .change([attempt(question, identity, then: "admit_inbound", in: "answers")])]
-                + [.answer(question.reference, .again)]
+            return [.change(changes)] + answer(question, identity, then: "admit_inbound", in: "answers", at: now).actions
         }
         let decision = decide(identity, question.destination, sender.process)
         return [.change(changes)] + settle(question, identity, decision, local: sender, at: now)
@@ -91,19 +92,17 @@ extension Broker {
     /// A connection to a socket on this host: what the sender may reach, and whom the receiver lets in.
     mutating func judgeLoopback(_ question: PacketQuestion, at now: Instant) -> [BrokerAction] {
         guard let sender = question.sender else { return refuseUnknown(question, at: now) }
+        if hasMoved(sender, at: now) { return dropAnother(question) }
         let (from, changes) = learn(sender)
         var actions: [BrokerAction] = [.change(changes)]
-        var decision: Decision
-        if let receiver = question.receiver {
-            let isNew = cgroups[receiver.cgroup]?.receiver == nil
-            let (_, changes) = learn(receiver)
-            actions.append(.change(changes))
-            if isNew { return actions + [.answer(question.reference, .again)] }
-            let to = resolve(path: receiver.path, uid: receiver.uid)
-            decision = decideLoopback(from.identity, to.identity, question, sender.process)
-        } else {
-            decision = decide(from.identity, question.destination, sender.process)
-        }
+        // The kernel asks only when a socket would receive it: one that cannot be told may be a workload's.
+        guard let receiver = question.receiver else { return actions + refuseUnknown(question, at: now) }
+        let isNew = cgroups[receiver.cgroup]?.receiver == nil
+        let (_, receiverChanges) = learn(receiver)
+        actions.append(.change(receiverChanges))
+        if isNew { return actions + [.answer(question.reference, .again)] }
+        let to = resolve(path: receiver.path, uid: receiver.uid)
+        var decision = decideLoopback(from.identity, to.identity, question, sender.process)
         if decision.verdict == .deny, settings.observesOnly {
             decision = Decision(verdict: .observe, reason: .observeMode)
         }
@@ -116,7 +115,8 @@ extension Broker {
         _ question: PacketQuestion,
         _ process: ProcessRecord?,
     ) -> Decision {
-        if from == to { return Decision(verdict: .allow, reason: .rule) }
+        // Two that no workload's identity names have nothing in common.
+        if from == to, from != .foreignUser { return Decision(verdict: .allow, reason: .rule) }
         if to != .unidentified {
             let destination = question.destination
             let admits = workload(to)?.admits(
@@ -135,6 +135,8 @@ extension Broker {
         guard let receiver = question.receiver else { return refuseUnknown(question, at: now) }
         let (_, changes) = learn(receiver)
         let identity = resolve(path: receiver.path, uid: receiver.uid).identity
+        // The kernel knows whose a socket is that is reached by its cgroup alone.
+        let owner = cgroups[receiver.cgroup]?.receiver?.identity ?? identity
         let destination = question.destination
         let rule = workload(identity)?.admits(
             peer: destination.address,
@@ -149,13 +151,15 @@ extension Broker {
         }
         var actions: [BrokerAction] = [.change(changes)]
         guard decision.verdict == .deny else {
-            actions.append(.change([attempt(question, identity, then: "admit_inbound", in: "arrivals")]))
-            actions.append(.answer(question.reference, .again))
+            let (isFirst, answers) = answer(question, owner, then: "admit_inbound", in: "arrivals", at: now)
+            actions += answers
+            guard isFirst else { return actions }
             var event = event(of: question, identity: identity, at: now)
             fill(&event, decision, receiver)
+            note(&event, at: now)
             return actions + [.record(event)]
         }
-        return actions + refuse(question, identity, decision, window: .knock, local: receiver, at: now)
+        return actions + refuse(question, identity, decision, Window.Key(.knock, owner, destination), local: receiver, at: now)
     }
 
     mutating func judgeForward(_ question: PacketQuestion, at now: Instant) -> [BrokerAction] {
@@ -164,6 +168,17 @@ extension Broker {
 
     private func workload(_ identity: Identity) -> Workload? {
         names[identity.number].flatMap { policies[$0] }
+    }
+
+    /// Whether the packet may bear the stamp of the identity that its cgroup had before a reload.
+    private func hasMoved(_ sender: Facts, at now: Instant) -> Bool {
+        movedCgroups[sender.cgroup].map { now < $0 } ?? false
+    }
+
+    /// Drops a packet that is sent again and then meets what it should.
+    private mutating func dropAnother(_ question: PacketQuestion) -> [BrokerAction] {
+        orphans += 1
+        return [.answer(question.reference, .drop)]
     }
 
     /// Nobody can be found who asks: the packet goes nowhere, and the record says so.
@@ -192,7 +207,8 @@ extension Broker {
             return pass(question, identity, decision, local: local, at: now)
         case .deny:
             let kind: Window.Kind = question.destination.transport.hasPorts ? .denied : .other
-            return refuse(question, identity, decision, window: kind, local: local, at: now)
+            let key = Window.Key(kind, identity, question.destination)
+            return refuse(question, identity, decision, key, local: local, at: now)
         case .hold:
             return hold(question, identity, decision, local: local, at: now)
         }
@@ -205,27 +221,13 @@ extension Broker {
         local: Facts?,
         at now: Instant,
     ) -> [BrokerAction] {
-        let attempt = Attempt(identity: identity, destination: question.destination, port: question.otherPort)
-        let earlier = attempts[attempt].flatMap { now < $0.until ? $0.count : nil } ?? 0
-        let until = now + .milliseconds(Int64(Self.answerLifetime))
-        if attempts.count > Self.queueLength { attempts = attempts.filter { now < $0.value.until } }
-        attempts[attempt] = (earlier + 1, until)
-        // The answer is bound to the identity that the kernel stamped. A packet that does not find it is another's.
-        if earlier >= Self.repeatLimit { return [.answer(question.reference, .drop)] }
-        let chain = decision.verdict == .allow ? "allow" : "observe"
-        let change: ElementChange
-        if question.destination.transport.hasPorts {
-            change = self.attempt(question, identity, then: chain, in: "answers")
-        } else {
-            let suffix = question.destination.address.isV4 ? "4" : "6"
-            change = ElementChange(
-                set: "others\(suffix)",
-                add: [Elements.other(identity, question.destination, then: chain)],
-            )
+        guard question.destination.transport.hasPorts else {
+            return passOther(question, identity, decision, local: local, at: now)
         }
-        var actions: [BrokerAction] = [.change([change]), .answer(question.reference, .again)]
+        let chain = decision.verdict == .allow ? "allow" : "observe"
+        var (isFirst, actions) = answer(question, identity, then: chain, in: "answers", at: now)
         // What goes on under a new generation was told of when it began.
-        guard question.opensFlow, earlier == 0 else { return actions }
+        guard question.opensFlow, isFirst else { return actions }
         var event = event(of: question, identity: identity, at: now)
         fill(&event, decision, local)
         note(&event, at: now)
@@ -233,8 +235,52 @@ extension Broker {
         return actions
     }
 
-    /// The change that lets one attempt find its answer.
-    func attempt(_ question: PacketQuestion, _ identity: Identity, then chain: String, in map: String) -> ElementChange {
+    /// Lets a transport without ports through for the length of a window, which counts it.
+    private mutating func passOther(
+        _ question: PacketQuestion,
+        _ identity: Identity,
+        _ decision: Decision,
+        local: Facts?,
+        at now: Instant,
+    ) -> [BrokerAction] {
+        let key = Window.Key(.other, identity, question.destination)
+        if let answer = repeated(question, key) { return [answer] }
+        var event = event(of: question, identity: identity, at: now)
+        fill(&event, decision, local)
+        note(&event, at: now)
+        openWindows[identity, default: 0] += 1
+        windows[key] = Window(event: event, closes: now + Self.window, told: 1)
+        let chain = decision.verdict == .allow ? "allow" : "observe"
+        let element = Elements.other(identity, question.destination, then: chain)
+        return [
+            .record(event), .change([ElementChange(set: key.set, add: [element])]), .answer(question.reference, .again),
+        ]
+    }
+
+    /// Lets one attempt find its answer; and whether it is the first of its kind within the lifetime of an answer.
+    private mutating func answer(
+        _ question: PacketQuestion,
+        _ identity: Identity,
+        then chain: String,
+        in map: String,
+        at now: Instant,
+    ) -> (isFirst: Bool, actions: [BrokerAction]) {
+        let attempt = Attempt(
+            kind: question.kind,
+            identity: identity,
+            destination: question.destination,
+            port: question.otherPort,
+        )
+        let earlier = attempts[attempt].flatMap { now < $0.until ? $0 : nil }
+        let isFound = earlier.map { $0.chain == chain && $0.count < Self.repeatLimit } ?? true
+        let until = now + .milliseconds(Int64(Self.answerLifetime))
+        if attempts.count > Self.queueLength { attempts = attempts.filter { now < $0.value.until } }
+        if earlier.map({ $0.chain == chain }) ?? true { attempts[attempt] = ((earlier?.count ?? 0) + 1, until, chain) }
+        guard isFound else {
+            // An answer is bound to the identity that the kernel stamped: a packet that does not find it is another's. And
+            // where the kernel has another answer yet, what is sent again after its lifetime gets this one.
+            return (false, dropAnother(question))
+        }
         let suffix = question.destination.address.isV4 ? "4" : "6"
         let element = Elements.attempt(
             identity,
@@ -243,28 +289,32 @@ extension Broker {
             then: chain,
             timeout: Self.answerLifetime,
         )
-        return ElementChange(set: map + suffix, add: [element])
+        let change = ElementChange(set: map + suffix, add: [element])
+        return (earlier == nil, [.change([change]), .answer(question.reference, .again)])
+    }
+
+    /// What is answered when the request has a window; nil when it has none.
+    ///
+    /// The packet waited in the queue when the element came into force: there it is counted. One that comes back again and
+    /// again does not find it, and is counted here.
+    private mutating func repeated(_ question: PacketQuestion, _ key: Window.Key) -> BrokerAction? {
+        guard let count = windows[key]?.returns[question.otherPort, default: 0] else { return nil }
+        windows[key]?.returns[question.otherPort] = count + 1
+        let isLost = count > Self.repeatLimit
+        if isLost { windows[key]?.dropped += 1 }
+        return .answer(question.reference, isLost ? .drop : .again)
     }
 
     mutating func refuse(
         _ question: PacketQuestion,
         _ identity: Identity,
         _ decision: Decision,
-        window kind: Window.Kind,
+        _ key: Window.Key,
         local: Facts?,
         at now: Instant,
     ) -> [BrokerAction] {
-        let key = Window.Key(kind, identity, question.destination)
-        if var window = windows[key] {
-            // It waited in the queue when the element came into force: there it is counted. One that comes back again and
-            // again does not find it, and is counted here.
-            window.samePort = window.lastPort == question.otherPort ? window.samePort + 1 : 0
-            window.lastPort = question.otherPort
-            defer { windows[key] = window }
-            guard window.samePort > Self.repeatLimit else { return [.answer(question.reference, .again)] }
-            window.dropped += 1
-            return [.answer(question.reference, .drop)]
-        }
+        if let answer = repeated(question, key) { return [answer] }
+        let kind = key.kind
         var event = event(of: question, identity: identity, at: now)
         fill(&event, decision, local)
         if !question.opensFlow, decision.reason == .unknownDestination || decision.reason == .unidentified {
@@ -280,17 +330,16 @@ extension Broker {
         }
         note(&event, at: now)
         actions.append(.record(event))
-        if openWindows[identity, default: 0] < Self.windowLimit || kind == .other {
-            openWindows[identity, default: 0] += 1
+        if openWindows[key.identity, default: 0] < Self.windowLimit || kind == .other {
+            openWindows[key.identity, default: 0] += 1
             event.message = nil
-            windows[key] = Window(event: event, closes: now + Self.window, countsFirst: true)
+            windows[key] = Window(event: event, closes: now + Self.window, told: 1)
             actions.append(.change([ElementChange(set: key.set, add: [key.element])]))
             actions.append(.answer(question.reference, .again))
         } else if kind == .knock {
             actions.append(.answer(question.reference, .drop))
         } else {
-            actions.append(.change([attempt(question, identity, then: "refuse", in: "answers")]))
-            actions.append(.answer(question.reference, .again))
+            actions += answer(question, identity, then: "refuse", in: "answers", at: now).actions
         }
         return actions
     }
@@ -304,7 +353,7 @@ extension Broker {
     ) -> [BrokerAction] {
         let key = Window.Key(.denied, identity, question.destination)
         if windows[key] != nil {
-            return refuse(question, identity, decision, window: .denied, local: local, at: now)
+            return refuse(question, identity, decision, key, local: local, at: now)
         }
         if holds[key]?.packets[question.otherPort] != nil {
             // A retransmission of what waits already.
@@ -312,21 +361,22 @@ extension Broker {
         }
         guard heldFlows[identity, default: 0] < Self.holdLimit else {
             let limit = Decision(verdict: .deny, reason: .limit)
-            return refuse(question, identity, limit, window: .denied, local: local, at: now)
+            return refuse(question, identity, limit, key, local: local, at: now)
         }
         heldFlows[identity, default: 0] += 1
+        let packet = Hold.Packet(reference: question.reference, cgroup: local?.cgroup ?? 0)
         if holds[key] != nil {
-            holds[key]?.packets[question.otherPort] = question.reference
+            holds[key]?.packets[question.otherPort] = packet
             return []
         }
         guard let workload = workload(identity), case .hold(let span) = workload.unknown else {
-            return refuse(question, identity, decision, window: .denied, local: local, at: now)
+            return refuse(question, identity, decision, key, local: local, at: now)
         }
         var event = event(of: question, identity: identity, at: now)
         fill(&event, decision, local)
         note(&event, at: now)
         holds[key] = Hold(
-            packets: [question.otherPort: question.reference],
+            packets: [question.otherPort: packet],
             question: question,
             deadline: now + span,
             event: event,

@@ -11,6 +11,7 @@ extension Broker {
         let (oldPolicies, oldSettings) = (self.policies, self.settings)
         var changes: [ElementChange] = []
         var rechecked: [Identity] = []
+        var goneIdentities: [Identity] = []
         var saved: [String: Assignment] = [:]
         var removed: [String] = []
 
@@ -26,13 +27,13 @@ extension Broker {
             changes += Elements.policy(of: old, identity: assignment.identity).map(\.undone)
             changes += Elements.assignment(assignment).map(\.undone)
             names[assignment.identity.number] = nil
+            goneIdentities.append(assignment.identity)
             removed.append(name)
         }
         var free = Identity.firstWorkload
         // A number that was just given up may still be on open connections.
-        var taken = Set(assignments.values.map(\.identity.number))
-        for name in gone { if let old = oldNumber(name, oldPolicies) { taken.insert(old) } }
-        for name in added {
+        var taken = Set(assignments.values.map(\.identity.number)).union(goneIdentities.map(\.number))
+        for name in added.sorted() {
             guard let number = Self.nextFree(&free, &taken), let workload = policies[name] else { continue }
             let assignment = Assignment(identity: Identity(number: number), generation: 1)
             assignments[name] = assignment
@@ -41,6 +42,8 @@ extension Broker {
             changes += Elements.assignment(assignment) + Elements.policy(of: workload, identity: assignment.identity)
             rechecked.append(assignment.identity)
         }
+        // What only one of the two modes lets through, or refuses, concerns every workload.
+        let modeChanges = oldSettings.observesOnly != settings.observesOnly
         for name in changed {
             guard let old = oldPolicies[name], let new = policies[name], let assignment = assignments[name] else { continue }
             let before = Elements.policy(of: old, identity: assignment.identity)
@@ -50,15 +53,23 @@ extension Broker {
             // What only the broker knows may have become narrower too: rules with a program, the mode for the unknown.
             let isNarrower = difference.contains { !$0.remove.isEmpty } || old.allow.contains { $0.executable != nil }
                 || old.unknown != new.unknown || old.deny != new.deny
-            guard isNarrower else { continue }
+            guard isNarrower, !modeChanges else { continue }
             changes += raise(name, &saved)
             rechecked.append(assignment.identity)
         }
         changes += ElementChange.difference(from: modes(oldSettings), to: modes(settings))
         if oldSettings != settings {
-            for (name, identity) in Self.reserved where identity != .daemon || oldSettings.upstreams != settings.upstreams {
+            let concernsDaemon = modeChanges || oldSettings.upstreams != settings.upstreams
+            for (name, identity) in Self.reserved where identity != .daemon || concernsDaemon {
                 changes += raise(name, &saved)
                 rechecked.append(identity)
+            }
+        }
+        if modeChanges {
+            for workload in policies.workloads where !added.contains(workload.name) {
+                guard let assignment = assignments[workload.name] else { continue }
+                changes += raise(workload.name, &saved)
+                rechecked.append(assignment.identity)
             }
         }
         let grantedAfter = gone.union(changed).union(added).flatMap { name in
@@ -72,23 +83,20 @@ extension Broker {
         guard touched else { return [] }
 
         // Identities whose requests may be judged otherwise now: nothing that was settled before counts for them.
-        let affected = Set(rechecked).union((gone.union(changed)).compactMap { assignments[$0]?.identity })
+        let affected = Set(rechecked).union(goneIdentities).union(changed.compactMap { assignments[$0]?.identity })
         var actions: [BrokerAction] = windows.keys.filter { affected.contains($0.identity) }.map { .settle($0) }
         actions.append(.change(Self.merged(changes)))
-        actions.append(.clear(Self.answerMaps))
-        for (key, hold) in holds where affected.contains(key.identity) || assignments[names[key.identity.number] ?? ""] == nil {
+        actions.append(clearAnswers())
+        actions += dropMoved(moved, at: now)
+        for (key, hold) in holds where affected.contains(key.identity) {
             holds[key] = nil
             release(key, hold)
-            actions += hold.packets.values.map { .answer($0, .again) }
+            actions += hold.packets.values.map { .answer($0.reference, .again) }
         }
         if !saved.isEmpty || !removed.isEmpty { actions.append(.saveAssignments(saved, removed: removed)) }
         if !moved.isEmpty { actions.append(.unstamp(moved)) }
         actions += rechecked.map { .recheck($0) }
         return actions
-    }
-
-    private func oldNumber(_ name: String, _ policies: PolicySet) -> UInt16? {
-        names.first { $0.value == name }?.key
     }
 
     /// The next generation of an identity, for its stamps and for every cgroup of it.
@@ -101,6 +109,23 @@ extension Broker {
         return ElementChange.difference(from: Elements.assignment(old), to: Elements.assignment(assignment))
     }
 
+    /// Gives up the packets that wait with the stamp of an identity that their cgroup no longer has: what is sent again gets
+    /// the right one.
+    private mutating func dropMoved(_ moved: [UInt64], at now: Instant) -> [BrokerAction] {
+        for cgroup in moved { movedCgroups[cgroup] = now + Self.unreadTime }
+        var actions: [BrokerAction] = []
+        for (key, hold) in holds {
+            for (port, packet) in hold.packets where movedCgroups[packet.cgroup] != nil {
+                actions.append(.answer(packet.reference, .drop))
+                orphans += 1
+                holds[key]?.packets[port] = nil
+                heldFlows[key.identity, default: 1] -= 1
+            }
+            if holds[key]?.packets.isEmpty == true { holds[key] = nil }
+        }
+        return actions
+    }
+
     /// Resolves every known cgroup again; which of them belong to another identity than before.
     private mutating func resolveAgain() -> (moved: [UInt64], changes: [ElementChange]) {
         var moved: [UInt64] = []
@@ -111,9 +136,8 @@ extension Broker {
             for uid in cgroup.senders.keys { resolved.senders[uid] = resolve(path: cgroup.path, uid: uid) }
             guard resolved.receiver != cgroup.receiver || resolved.senders != cgroup.senders else { continue }
             changes += ElementChange.difference(from: elements(of: id, cgroup), to: elements(of: id, resolved))
-            let before = Set(cgroup.senders.values.map(\.identity) + [cgroup.receiver?.identity].compactMap { $0 })
-            let after = Set(resolved.senders.values.map(\.identity) + [resolved.receiver?.identity].compactMap { $0 })
-            if before != after { moved.append(id) }
+            let senders = cgroup.senders.contains { resolved.senders[$0.key]?.identity != $0.value.identity }
+            if senders || cgroup.receiver?.identity != resolved.receiver?.identity { moved.append(id) }
             cgroups[id] = resolved
         }
         return (moved, changes)

@@ -6,18 +6,19 @@ extension Broker {
     /// Closes what has lasted long enough: windows, holds, grants.
     package mutating func tick(at now: Instant) -> [BrokerAction] {
         var actions: [BrokerAction] = []
-        for (key, window) in windows where window.closes <= now { 
+        for (key, hold) in holds where hold.deadline <= now {
+            actions += end(hold, key, at: now)
+        }
+        for (key, window) in windows where window.closes <= now {
             actions.append(.settle(key))
             // Asked for once; a window that the kernel does not answer for is asked for again in a second.
             windows[key]?.closes = now + .seconds(1)
-        }
-        for (key, hold) in holds where hold.deadline <= now {
-            actions += end(hold, key, at: now)
         }
         for grant in grants.values where grant.state == .active && grant.expiry <= now {
             actions += end(grant, as: .expired, actor: nil, reason: nil, at: now)
         }
         attempts = attempts.filter { now < $0.value.until }
+        movedCgroups = movedCgroups.filter { now < $0.value }
         return actions
     }
 
@@ -30,8 +31,8 @@ extension Broker {
         openWindows[key.identity, default: 1] -= 1
         if openWindows[key.identity] == 0 { openWindows[key.identity] = nil }
         let counted = packets + window.dropped
-        let count = window.countsFirst && counted > 0 ? counted - 1 : counted
-        guard count > 0 else { return [] }
+        guard counted > window.told else { return [] }
+        let count = counted - window.told
         var event = window.event
         event.time = wall(now)
         event.count = count
@@ -84,7 +85,7 @@ extension Broker {
         let key = Window.Key(.seen, identity, packet.destination)
         if windows[key] == nil, openWindows[identity, default: 0] < Self.windowLimit {
             openWindows[identity, default: 0] += 1
-            windows[key] = Window(event: event, closes: now + Self.window, countsFirst: false)
+            windows[key] = Window(event: event, closes: now + Self.window, told: 0)
             actions.append(.change([ElementChange(set: key.set, add: [key.element])]))
         }
         return actions
@@ -100,10 +101,16 @@ extension Broker {
         event.reason = .holdExpired
         event.latencyMicroseconds = max(0, (now - hold.question.arrived).nanoseconds / 1000)
         note(&event, at: now)
-        openWindows[key.identity, default: 0] += 1
         event.message = nil
-        windows[key] = Window(event: event, closes: now + Self.window, countsFirst: true)
-        let answers = hold.packets.values.map { BrokerAction.answer($0, .again) }
+        if windows[key] != nil {
+            // What came after the limit of held flows is being refused already.
+            windows[key]?.told += 1
+            windows[key]?.closes = now + Self.window
+        } else {
+            openWindows[key.identity, default: 0] += 1
+            windows[key] = Window(event: event, closes: now + Self.window, told: 1)
+        }
+        let answers = hold.packets.values.map { BrokerAction.answer($0.reference, .again) }
         return [.change([ElementChange(set: key.set, add: [key.element])])] + answers + [.record(event)]
     }
 

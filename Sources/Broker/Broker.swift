@@ -43,6 +43,8 @@ package struct Broker {
     package static let holdLimit = 64
     /// A packet that comes back to the same question this often is dropped.
     static let repeatLimit = 16
+    /// How long a packet may have waited before it was read.
+    static let unreadTime = Instant.Span.seconds(1)
     /// At most this many packets can have waited when an element came into force: the length of a queue.
     static let queueLength = 4096
     /// At most this many lines in `requests`; the oldest go.
@@ -56,7 +58,12 @@ package struct Broker {
     }
 
     struct Hold {
-        var packets: [UInt16: PacketReference]
+        struct Packet {
+            let reference: PacketReference
+            let cgroup: UInt64
+        }
+
+        var packets: [UInt16: Packet]
         var question: PacketQuestion
         var deadline: Instant
         var event: Event
@@ -69,6 +76,7 @@ package struct Broker {
     }
 
     struct Attempt: Hashable {
+        let kind: Layout.Question
         let identity: Identity
         let destination: Destination
         let port: UInt16
@@ -87,9 +95,11 @@ package struct Broker {
     var heldFlows: [Identity: Int] = [:]
     var windows: [Window.Key: Window] = [:]
     var openWindows: [Identity: Int] = [:]
-    var attempts: [Attempt: (count: Int, until: Instant)] = [:]
+    var attempts: [Attempt: (count: Int, until: Instant, chain: String)] = [:]
+    /// Cgroups that a reload gave to another identity, and until when packets may come that bear the stamp of the old one.
+    var movedCgroups: [UInt64: Instant] = [:]
     var scans: [Identity: ScanDetector] = [:]
-    /// Packets that were dropped without an event: the last ones of closed sockets.
+    /// Packets that were dropped without an event: the last ones of closed sockets, and those that met no answer.
     package internal(set) var orphans: UInt64 = 0
     /// Wall clock minus monotonic clock, in nanoseconds: given with every event so that the broker reads no clock.
     var wallOffset: Int64 = 0
@@ -115,7 +125,8 @@ package struct Broker {
             if let known = assignments[workload.name] { self.assignments[workload.name] = known }
         }
         var free = Identity.firstWorkload
-        var taken = Set(self.assignments.values.map(\.identity.number))
+        // A number that belonged to another workload may still be on open connections.
+        var taken = Set((Array(self.assignments.values) + Array(assignments.values)).map(\.identity.number))
         for workload in policies.workloads where self.assignments[workload.name] == nil {
             guard let number = Self.nextFree(&free, &taken) else { break }
             self.assignments[workload.name] = Assignment(identity: Identity(number: number), generation: 1)

@@ -118,10 +118,10 @@ package struct Window: Hashable, Sendable {
     var closes: Instant
     /// Attempts that met no element and were dropped.
     var dropped: UInt64 = 0
-    /// Whether the element's own count includes the attempt that was told of already.
-    var countsFirst: Bool
-    var lastPort: UInt16 = 0
-    var samePort = 0
+    /// How many of the attempts that its element counts were told of already.
+    var told: UInt64
+    /// How often a packet of each port came back without having met the element.
+    var returns: [UInt16: Int] = [:]
 }
 
 /// One line of what `ctl requests` shows.

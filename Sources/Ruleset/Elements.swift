@@ -113,7 +113,8 @@ package enum Elements {
         ]
         if assignment.identity == .unidentified {
             changes.append(ElementChange(set: "strangers", add: [SetElement(key: key.bytes)]))
-        } else {
+        } else if assignment.identity != .foreignUser {
+            // What no workload's identity names shares a number, not a workload.
             var resident = key
             resident.host(assignment.identity.mark)
             changes.append(ElementChange(set: "residents", add: [SetElement(key: resident.bytes)]))

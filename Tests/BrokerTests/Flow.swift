@@ -24,6 +24,8 @@ struct Flow {
     /// The receiving process of `loopback`.
     let receiver: Int
     var mark: UInt32 = 0
+    /// Connection tracking keeps it: a packet of it went on.
+    var isConfirmed = false
 
     var identity: UInt32 { mark & Stamp.identityMask }
 }
@@ -34,11 +36,15 @@ struct Packet {
     let opensFlow: Bool
     /// An answer of the process to what came from outside.
     let isReply: Bool
+    /// The mark of a connection that is not confirmed: every first packet has its own.
+    var mark: UInt32 = 0
     var kind = Layout.Question.sender
     /// How often it was asked about.
     var rounds = 0
     /// An event told of it as let through.
     var toldAllowed = false
+    /// How many events told of it as refused.
+    var toldRefused: UInt64 = 0
     var isDelivered = false
 }
 
@@ -47,7 +53,9 @@ enum Fate {
     case accepted(how: String)
     /// By an element that counts, or an answer.
     case refused
-    case logged(LoggedKind)
+    case logged(LoggedKind, how: String)
+    /// As a frame that no socket sent.
+    case injected
     case asked(Layout.Question)
     /// By nothing that anybody counts.
     case vanished(String)

@@ -55,7 +55,7 @@ extension KernelModel {
         let destination = flow.destination
         let key = request(flow.identity, destination)
         if case .mark(let mark)? = lookUp("stamps", host(flow.identity), at: now)?.data { flow.mark = mark }
-        return holds("seen\(suffix(destination))", key, at: now) ? .accepted(how: how) : .logged(.allowed)
+        return holds("seen\(suffix(destination))", key, at: now) ? .accepted(how: how) : .logged(.allowed, how: how)
     }
 
     /// `answered4` and `answered6`.
@@ -126,7 +126,7 @@ extension KernelModel {
     /// The input hook, for what comes over loopback.
     mutating func loopback(_ flow: inout Flow, receiver: UInt64, at now: Instant) -> Fate {
         if isCurrent(flow, at: now) { return .accepted(how: "current") }
-        guard flow.identity != 0 else { return .vanished("injected") }
+        guard flow.identity != 0 else { return .injected }
         if holds("residents", cgroupKey(receiver, flow.identity), at: now) { return end("allow", &flow, at: now) }
         if holds("strangers", cgroupKey(receiver), at: now) {
             if holds("free", host(flow.identity), at: now) { return end("allow", &flow, at: now) }
@@ -150,7 +150,7 @@ extension KernelModel {
         let shard = Int(flow.mark & Layout.shardMask) >> 16
         if covers("listen\(suffix)_\(shard)", request(flow.identity, flow.destination, interval: true)) {
             guard case .accepted = end("admit_inbound", &flow, at: now) else { return .vanished("no stamp for a listener") }
-            return .logged(.inbound)
+            return .logged(.inbound, how: "listen")
         }
         return holds("knocks\(suffix)", request(flow.identity, flow.destination), at: now) ? .refused : .asked(.inbound)
     }
