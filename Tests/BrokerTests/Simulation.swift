@@ -321,8 +321,11 @@ struct Simulation {
                 }
             case .recheck(let identity): recheck(identity)
             case .unstamp(let cgroups):
-                for (number, flow) in flows where cgroups.contains(cgroupIDs[Universe.processes[flow.process].place]) {
-                    flows[number]?.mark = 0
+                for (number, flow) in flows {
+                    let ends = flow.kind == .loopback ? [flow.process, flow.receiver] : [flow.process]
+                    guard flow.kind != .forwarded else { continue }
+                    let places = ends.map { cgroupIDs[Universe.processes[$0].place] }
+                    if places.contains(where: cgroups.contains) { flows[number]?.mark = 0 }
                 }
             case .saveGrant(let grant): grants[grant.id] = grant.state == .active ? grant : nil
             case .saveAssignments: break
@@ -346,7 +349,7 @@ struct Simulation {
         for (number, flow) in flows where flow.kind == .inbound || flow.kind == .loopback {
             let local = facts(flow.kind == .inbound ? flow.process : flow.receiver)
             guard broker.identity(path: local.path, uid: local.uid).identity == identity else { continue }
-            let peer = flow.kind == .inbound ? flow.destination.address : flow.destination.address
+            let peer = flow.destination.address
             if !broker.mayGoOn(identity, from: peer, port: flow.destination.port, transport: flow.destination.transport) {
                 drop(flow: number)
                 flows[number]?.mark = 0

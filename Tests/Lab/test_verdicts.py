@@ -232,6 +232,33 @@ def test_executable_rules_need_that_program(ground, daemon, job, family, path):
         assert (event["verdict"], event["reason"]) == ("deny", "wrong-executable")
 
 
+def test_a_wrong_program_does_not_spoil_it_for_the_right_one(ground, daemon, job, family):
+    """What the kernel remembers of a refusal must not answer for another program of the same workload."""
+    import shutil
+
+    from lab import PYTHON
+
+    copy = ground.directory / "another-python"
+    shutil.copy(PYTHON, copy)
+    allow = [rule("one-program", family.stranger, [443], executable=PYTHON)]
+    daemon.start({"job": job_policy(ground, family, allow=allow)})
+    wrong = ground.agent(JOB, uid=1001, python=str(copy))
+    for _ in range(3):
+        assert refused(wrong.tcp(family.stranger, 443))
+        assert job.tcp(family.stranger, 443)["ok"]
+
+
+def test_an_executable_rule_holds_for_busy_programs(ground, daemon, family):
+    """Several programs of one workload, as fast as they can: what is allowed is never refused for want of time."""
+    from lab import PYTHON
+
+    allow = [rule("one-program", family.stranger, [443], executable=PYTHON)]
+    daemon.start({"job": job_policy(ground, family, allow=allow)})
+    agents = [ground.agent(JOB, uid=1001) for _ in range(3)]
+    busy = [agent.begin("repeat", to=[family.stranger, 443], count=500) for agent in agents]
+    assert [one.wait()["outcomes"] for one in busy] == [{"open": 500}] * 3
+
+
 def test_the_table_can_be_listed_and_compiles_to_itself(ground, daemon, job, basic, family):
     daemon.start(basic)
     job.tcp(family.storage, 443)
