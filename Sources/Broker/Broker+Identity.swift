@@ -50,17 +50,7 @@ extension Broker {
     /// Answers "who sends this?" and "who would receive this?".
     mutating func identify(_ question: PacketQuestion, at now: Instant) -> [BrokerAction] {
         let facts = question.kind == .sender ? question.sender : question.receiver
-        guard let facts else {
-            guard question.kind == .sender, question.uid != nil else {
-                orphans += 1
-                return [.answer(question.reference, .drop)]
-            }
-            var event = event(of: question, identity: .unidentified, at: now)
-            event.verdict = .deny
-            event.reason = .unidentified
-            event.message = "the socket's cgroup could not be told"
-            return [.answer(question.reference, .drop), .record(event)]
-        }
+        guard let facts else { return refuseUnknown(question, at: now) }
         let known = cgroups[facts.cgroup]
         let (identity, changes) = learn(facts)
         // A socket that no process holds any more, of a workload: its last packets are its own only by their stamp.

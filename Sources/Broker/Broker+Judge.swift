@@ -7,6 +7,7 @@ extension Broker {
     package mutating func handle(_ question: PacketQuestion, at now: Instant) -> [BrokerAction] {
         switch question.kind {
         case .sender, .receiver: identify(question, at: now)
+        case .unmarked: judgeUnmarked(question, at: now)
         case .outbound: judge(question, at: now)
         case .reply: judgeReply(question, at: now)
         case .loopback: judgeLoopback(question, at: now)
@@ -130,6 +131,26 @@ extension Broker {
         return decide(from, question.destination, process)
     }
 
+    /// A packet that belongs to no connection: nobody's passes, a workload's never does.
+    mutating func judgeUnmarked(_ question: PacketQuestion, at now: Instant) -> [BrokerAction] {
+        guard let sender = question.sender else { return refuseUnknown(question, at: now) }
+        let (assignment, changes) = learn(sender)
+        let identity = assignment.identity
+        guard identity != .unidentified else { return [.change(changes), .answer(question.reference, .again)] }
+        let key = Window.Key(.unmarked, identity, question.destination)
+        if windows[key] != nil {
+            windows[key]?.dropped += 1
+            return [.change(changes), .answer(question.reference, .drop)]
+        }
+        var event = event(of: question, identity: identity, at: now)
+        fill(&event, Decision(verdict: .deny, reason: .wrongProtocol), sender)
+        event.message = "a packet that belongs to no connection"
+        note(&event, at: now)
+        openWindows[identity, default: 0] += 1
+        windows[key] = Window(event: event, closes: now + Self.window, told: 0)
+        return [.change(changes), .answer(question.reference, .drop), .record(event)]
+    }
+
     /// A connection that somebody outside opens to a workload's socket.
     mutating func judgeInbound(_ question: PacketQuestion, at now: Instant) -> [BrokerAction] {
         guard let receiver = question.receiver else { return refuseUnknown(question, at: now) }
@@ -181,16 +202,20 @@ extension Broker {
         return [.answer(question.reference, .drop)]
     }
 
-    /// Nobody can be found who asks: the packet goes nowhere, and the record says so.
-    private mutating func refuseUnknown(_ question: PacketQuestion, at now: Instant) -> [BrokerAction] {
-        guard question.uid != nil else {
-            orphans += 1
+    /// Nobody can be found who asks, or the socket was closed already: the packet goes nowhere, and the record says so.
+    mutating func refuseUnknown(_ question: PacketQuestion, at now: Instant) -> [BrokerAction] {
+        orphans += 1
+        let key = Window.Key(.unmarked, .unidentified, question.destination)
+        if windows[key] != nil {
+            windows[key]?.dropped += 1
             return [.answer(question.reference, .drop)]
         }
         var event = event(of: question, identity: .unidentified, at: now)
         event.verdict = .deny
         event.reason = .unidentified
-        event.message = "no socket was found for the packet"
+        event.message = "the socket was closed, or cannot be found: nobody can be told who sent it"
+        openWindows[.unidentified, default: 0] += 1
+        windows[key] = Window(event: event, closes: now + Self.window, told: 0)
         return [.answer(question.reference, .drop), .record(event)]
     }
 
@@ -330,7 +355,9 @@ extension Broker {
         }
         note(&event, at: now)
         actions.append(.record(event))
-        if openWindows[key.identity, default: 0] < Self.windowLimit || kind == .other {
+        // Another program of the workload may have what this one may not: the kernel must not answer for both.
+        let isForAll = decision.reason != .wrongExecutable
+        if isForAll, openWindows[key.identity, default: 0] < Self.windowLimit || kind == .other {
             openWindows[key.identity, default: 0] += 1
             event.message = nil
             windows[key] = Window(event: event, closes: now + Self.window, told: 1)

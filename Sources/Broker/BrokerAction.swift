@@ -82,6 +82,8 @@ package struct Window: Hashable, Sendable {
         case seen
         /// Refused, of a transport without ports.
         case other
+        /// Refused, of no connection: counted by the broker alone.
+        case unmarked
     }
 
     package struct Key: Hashable, Sendable {
@@ -95,11 +97,14 @@ package struct Window: Hashable, Sendable {
             self.destination = destination
         }
 
+        /// Whether the kernel has an element for it that counts; else the broker counts alone.
+        package var isInKernel: Bool { kind != .unmarked }
+
         /// The set that holds the element.
         package var set: String {
             let suffix = destination.address.isV4 ? "4" : "6"
             switch kind {
-            case .denied: return "denied\(suffix)"
+            case .denied, .unmarked: return "denied\(suffix)"
             case .knock: return "knocks\(suffix)"
             case .seen: return "seen\(suffix)"
             case .other: return "others\(suffix)"

@@ -79,8 +79,10 @@ extension Daemon {
 
     private func settle(_ key: Window.Key) {
         var packets: UInt64 = 0
-        attempt("settling \(key.set)") { () throws(NetfilterError) in
-            packets = try table.take(key.element, from: key.set) ?? 0
+        if key.isInKernel {
+            attempt("settling \(key.set)") { () throws(NetfilterError) in
+                packets = try table.take(key.element, from: key.set) ?? 0
+            }
         }
         perform(broker.settled(key, packets: packets, at: Clock.now()), flushing: false)
     }

@@ -25,6 +25,10 @@ extension Daemon {
                     return
                 }
                 let question = question(reference, message, packet, arrived: arrived)
+                if question.kind == .sender || question.kind == .unmarked, question.sender == nil, learnCgroups(of: message.uid) {
+                    queues.answer(reference.queue, reference.packet, .again)
+                    return
+                }
                 perform(broker.handle(question, at: Clock.now()), flushing: false)
             }
         } catch {
@@ -75,8 +79,8 @@ extension Daemon {
         )
         switch kind {
         case .forward: break
-        case .sender: question.sender = sender(of: packet, uid: message.uid, withProcess: false)
-        case .outbound, .reply: question.sender = sender(of: packet, uid: message.uid, withProcess: true)
+        case .sender: question.sender = sender(of: packet, uid: message.uid, withProcess: false, mayGuess: false)
+        case .unmarked, .outbound, .reply: question.sender = sender(of: packet, uid: message.uid, withProcess: true)
         case .loopback:
             question.sender = sender(of: packet, uid: nil, withProcess: true)
             question.receiver = receiver(of: packet, withProcess: false)
@@ -113,8 +117,8 @@ extension Daemon {
         )
     }
 
-    private func sender(of packet: Packet, uid: UInt32?, withProcess: Bool) -> Facts? {
-        guard packet.transport.hasPorts else { return rawSender(of: packet, uid: uid) }
+    private func sender(of packet: Packet, uid: UInt32?, withProcess: Bool, mayGuess: Bool = true) -> Facts? {
+        guard packet.transport.hasPorts else { return rawSender(of: packet, uid: uid, mayGuess: mayGuess) }
         let socket = sockets.find(
             packet.transport,
             local: packet.source,
@@ -124,7 +128,7 @@ extension Daemon {
         )
         // A socket that no process holds has no user to be identified by.
         guard let socket, let path = path(of: socket.cgroup) else {
-            return uid == nil ? nil : rawSender(of: packet, uid: uid)
+            return rawSender(of: packet, uid: uid, mayGuess: mayGuess)
         }
         return facts(socket, path, uid: socket.inode == 0 ? nil : socket.uid, withProcess: withProcess)
     }
@@ -161,14 +165,30 @@ extension Daemon {
         return broker.policies[name]?.allow.contains { $0.executable != nil } ?? false
     }
 
-    /// Who sends through a raw or a ping socket, which sock_diag does not find.
-    private func rawSender(of packet: Packet, uid: UInt32?) -> Facts? {
+    /// Who sends through a raw or a ping socket, which sock_diag does not find, and which may be closed already.
+    private func rawSender(of packet: Packet, uid: UInt32?, mayGuess: Bool) -> Facts? {
+        guard let uid else { return nil }
         let number = packet.transport.number
         let known = broker.cgroupsByWorkload.values.flatMap { $0 }
         guard let holder = inspector.holderOfRawSocket(protocol: number, uid: uid, cgroups: known),
             let path = holder.process.cgroup, let id = cgroups.id(of: path)
-        else { return nil }
+        else { return mayGuess ? broker.likelySender(uid: uid) : nil }
         return Facts(cgroup: id, path: path, uid: uid, process: holder.process, context: holder.context)
+    }
+
+    /// Learns every cgroup that has a process, of this user if there is one; whether any was new.
+    ///
+    /// For the first packet of a cgroup whose socket cannot be found: after this the kernel knows the sender itself.
+    private func learnCgroups(of uid: UInt32?) -> Bool {
+        let now = Clock.now()
+        guard now - lastScan >= .milliseconds(100) else { return false }
+        lastScan = now
+        let found = inspector.cgroups(ofUser: uid).compactMap { path in
+            cgroups.id(of: path).map { Facts(cgroup: $0, path: path, uid: uid) }
+        }
+        let (isNew, actions) = broker.learn(all: found)
+        perform(actions, flushing: false)
+        return isNew
     }
 
     /// The path of a cgroup, looked up once.

@@ -5,8 +5,9 @@ internal import Ruleset
 internal import System
 
 extension Daemon {
-    // TCP states of include/net/tcp_states.h that can carry or start a connection: all but LISTEN, TIME_WAIT and CLOSE.
-    private static let openStates: UInt32 = ~(1 << 10 | 1 << 6 | 1 << 7)
+    // TCP states of include/net/tcp_states.h that carry a connection: not SYN_SENT and SYN_RECV, which are judged by their
+    // next packet and refused as if they had never begun; nor TIME_WAIT, CLOSE and LISTEN.
+    private static let openStates: UInt32 = ~(1 << 2 | 1 << 3 | 1 << 12 | 1 << 6 | 1 << 7 | 1 << 10)
 
     /// Ends what an identity has open to a destination.
     ///

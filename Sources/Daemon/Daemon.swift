@@ -50,6 +50,9 @@ package final class Daemon {
     /// Packets that the kernel dropped because a queue or its socket was full.
     var overloads: UInt64 = 0
     var warnings: [String: String] = [:]
+    /// When the processes of the host were last looked through.
+    var lastScan = Instant(nanoseconds: 0)
+    private var toldOfStore: String?
 
     /// Loads everything, puts the table in force and opens the control socket. Throws before anything is changed, or
     /// leaves the deny in place.
@@ -64,7 +67,9 @@ package final class Daemon {
 
         cgroups = try Self.explained("finding the cgroup v2 hierarchy") { () throws(Errno) in try CgroupTree() }
         inspector = ProcessInspector(context: configuration.context, cgroups: cgroups)
-        let store = try Store(directory: configuration.state)
+        let store = try Self.explained("state folder \(configuration.state)") { () throws(StoreError) in
+            try Store(directory: configuration.state)
+        }
         self.store = store
         do {
             table = try Table()
@@ -94,8 +99,11 @@ package final class Daemon {
         loaded = started
     }
 
-    static func explained<Value>(_ what: String, _ body: () throws(Errno) -> Value) throws -> Value {
-        do throws(Errno) {
+    static func explained<Value, Failure: Error>(
+        _ what: String,
+        _ body: () throws(Failure) -> Value,
+    ) throws(StartError) -> Value {
+        do throws(Failure) {
             return try body()
         } catch {
             throw StartError("\(what): \(error)")
@@ -202,6 +210,18 @@ package final class Daemon {
         _ = store.append(event)
     }
 
+    /// Says once when the record cannot be written, and once when it can again; nothing is lost as long as memory lasts.
+    private func tellOfStore() {
+        let problem = store.health.lastError.map { "\($0)" }
+        guard problem != toldOfStore else { return }
+        toldOfStore = problem
+        if let problem {
+            Log.error("the record in \(configuration.state) cannot be written: \(problem); events wait in memory")
+        } else {
+            Log.info("the record is written again")
+        }
+    }
+
     // MARK: Time
 
     /// Has the broker look at the clock when something is due, and soon after anything happened.
@@ -218,6 +238,7 @@ package final class Daemon {
             let now = Clock.now()
             broker.setClock(wall: Clock.wall(), at: now)
             perform(broker.tick(at: now))
+            tellOfStore()
             if let next = broker.nextDeadline { setTimer(max(next, now + .milliseconds(1))) }
         }
         timer = (token, deadline)

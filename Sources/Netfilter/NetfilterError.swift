@@ -5,9 +5,13 @@ package struct NetfilterError: Error, Hashable, CustomStringConvertible {
     /// What was asked of the kernel.
     package let operation: String
 
-    package init(code: Int32, operation: String) {
+    /// Whether a refusal can mean that another program has what was asked for.
+    package let isTaken: Bool
+
+    package init(code: Int32, operation: String, isTaken: Bool = false) {
         self.code = code
         self.operation = operation
+        self.isTaken = isTaken
     }
 
     package static let notPermitted: Int32 = 1
@@ -20,7 +24,9 @@ package struct NetfilterError: Error, Hashable, CustomStringConvertible {
     package var description: String {
         let mend =
             switch code {
-            case Self.notPermitted: "; run as root or with CAP_NET_ADMIN, and only one egressd in a network namespace"
+            case Self.notPermitted where isTaken, Self.busy where isTaken:
+                "; another program has it: is an egressd running already in this network namespace?"
+            case Self.notPermitted: "; run as root or with CAP_NET_ADMIN"
             case Self.busy: "; another program uses it"
             case Self.noBuffers: "; raise net.core.rmem_max"
             default: ""

@@ -17,7 +17,7 @@ package final class PacketLog {
             let result = enf_log_bind(descriptor, group, Self.copied)
             if result < 0 {
                 enf_close(descriptor)
-                throw NetfilterError(code: -result, operation: "binding log group \(group)")
+                throw NetfilterError(code: -result, operation: "binding log group \(group)", isTaken: true)
             }
         }
     }

@@ -27,7 +27,7 @@ package final class PacketQueues {
             let result = enf_queue_bind(descriptor, number, Self.length, 0xffff)
             if result < 0 {
                 enf_close(descriptor)
-                throw NetfilterError(code: -result, operation: "binding queue \(number)")
+                throw NetfilterError(code: -result, operation: "binding queue \(number)", isTaken: true)
             }
         }
     }

@@ -165,9 +165,12 @@ extension Layout {
         let orphaned = perDepth("orphan") { cgroup in
             [RuleLine(.member([cgroup], set: "strangers"), then: .goto("kernel")), sender]
         }
-        // Error messages and untracked packets carry no connection mark of their own.
+        // Error messages, and what conntrack does not track or cannot place, carry no connection mark of their own.
         let unmarked = perDepth("unmarked") { cgroup in
-            [RuleLine(.member([cgroup], set: "strangers"), then: .accept), sender]
+            [
+                RuleLine(.member([cgroup], set: "strangers"), then: .accept),
+                RuleLine(then: .queue(queue(.unmarked))),
+            ]
         }
         let identify = ChainDefinition(
             "identify",
@@ -182,7 +185,7 @@ extension Layout {
                     then: .accept,
                 ),
                 RuleLine(.toLoopback, .replyDirection, .member([.mark(mask: .max)], set: "current"), then: .accept),
-                RuleLine(.state([.related, .untracked]), then: .goto("identify_unmarked")),
+                RuleLine(.state([.invalid, .related, .untracked]), then: .goto("identify_unmarked")),
                 RuleLine(.owned, then: .goto("identify_owned")),
                 RuleLine(then: .goto("identify_orphan")),
             ],
@@ -194,7 +197,7 @@ extension Layout {
             dropsByDefault: true,
             [
                 RuleLine(.member([.mark(mask: .max)], set: "current"), then: .accept),
-                RuleLine(.state([.related, .untracked]), then: .accept),
+                RuleLine(.state([.invalid, .related, .untracked]), then: .accept),
             ] + bareResets + [
                 // What stays on the host is judged at its receiver, where both ends are known.
                 RuleLine(.toLoopback, .member([.transport], set: "ported"), then: .accept),
@@ -225,11 +228,8 @@ extension Layout {
         return identified + orphaned + unmarked + [
             ChainDefinition("identify_owned", byDepth("sender") + [sender]),
             ChainDefinition("identify_orphan", byDepth("orphan") + [RuleLine(then: .goto("kernel"))]),
-            ChainDefinition("owned_unmarked", byDepth("unmarked") + [RuleLine(then: .accept)]),
-            ChainDefinition(
-                "identify_unmarked",
-                [RuleLine(.owned, then: .goto("owned_unmarked")), RuleLine(then: .accept)],
-            ),
+            // Of whatever cgroup the socket is, held by a process or closed meanwhile; without a socket it is the kernel's.
+            ChainDefinition("identify_unmarked", byDepth("unmarked") + [RuleLine(then: .accept)]),
             ChainDefinition(
                 "decide_ported",
                 [
@@ -311,7 +311,7 @@ extension Layout {
                 dropsByDefault: true,
                 [
                     RuleLine(.replyDirection, then: .accept),
-                    RuleLine(.state([.related, .untracked]), then: .accept),
+                    RuleLine(.state([.invalid, .related, .untracked]), then: .accept),
                     RuleLine(.member([.transport], set: "ported"), then: .goto("inbound_ported")),
                     RuleLine(then: .accept),
                 ],

@@ -26,11 +26,13 @@ package struct Layout: Hashable, Sendable {
         case forward = 4
         /// May this go out as an answer? Output, reply direction, without a valid stamp.
         case reply = 5
+        /// Who sends this, which belongs to no connection? Output: what conntrack calls invalid, related or untracked.
+        case unmarked = 6
         /// May this go out?
-        case outbound = 6
+        case outbound = 7
     }
 
-    /// The first number of `askers + 6` consecutive queues, and of two log groups.
+    /// The first number of `askers + 7` consecutive queues, and of two log groups.
     package let firstQueue: UInt16
     /// Nothing is refused by a rule of the table itself.
     package let observesOnly: Bool

@@ -69,8 +69,11 @@ final class KnownProcess {
     }
 
     /// The effective user; nil when the process is gone.
-    func uid() -> UInt32? {
-        guard let text = try? SmallFile.read("status", in: directory.rawValue, limit: 4096),
+    func uid() -> UInt32? { Self.uid("status", in: directory.rawValue) }
+
+    /// The effective user that a status file names: the second number of the line `Uid:` (proc_pid_status(5)).
+    static func uid(_ path: String, in directory: Int32? = nil) -> UInt32? {
+        guard let text = try? SmallFile.read(path, in: directory, limit: 4096),
             let line = text.split(separator: "\n").first(where: { $0.hasPrefix("Uid:") })
         else { return nil }
         let fields = line.split { $0 == "\t" || $0 == " " }

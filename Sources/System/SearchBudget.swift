@@ -33,13 +33,15 @@ package struct SearchBudget {
     private var cgroups: [String: Bucket] = [:]
     private let isUnlimited: Bool
 
+    /// No packet waits longer than this for one search.
+    private static let longestSearch = Instant.Span.milliseconds(20)
     /// How many cgroups are told apart; beyond that all start anew.
     private static let cgroupLimit = 1024
 
     /// A full budget; without limits for tests, and for callers that may wait.
     package init(at now: Instant, isUnlimited: Bool = false) {
         self.isUnlimited = isUnlimited
-        all = Bucket(capacity: .milliseconds(40), divisor: 2, at: now)
+        all = Bucket(capacity: .milliseconds(500), divisor: 2, at: now)
     }
 
     /// When a search for a socket of this cgroup that starts now must have ended; nil when it may not start.
@@ -47,12 +49,12 @@ package struct SearchBudget {
         if isUnlimited { return now + .seconds(3600) }
         all.earn(until: now)
         if cgroups.count >= Self.cgroupLimit { cgroups.removeAll() }
-        var bucket = cgroups[cgroup] ?? Bucket(capacity: .milliseconds(20), divisor: 10, at: now)
+        var bucket = cgroups[cgroup] ?? Bucket(capacity: .milliseconds(250), divisor: 2, at: now)
         bucket.earn(until: now)
         cgroups[cgroup] = bucket
         let credit = min(all.credit, bucket.credit)
         // Less than this finds nothing: it is saved up instead.
-        return credit < 100_000 ? nil : now + Instant.Span(nanoseconds: credit)
+        return credit < 100_000 ? nil : now + min(Instant.Span(nanoseconds: credit), Self.longestSearch)
     }
 
     /// Takes what a search has cost.
