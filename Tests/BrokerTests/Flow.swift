@@ -46,6 +46,8 @@ struct Packet {
     /// How many events told of it as refused.
     var toldRefused: UInt64 = 0
     var isDelivered = false
+    /// How many reloads there had been when it was asked about.
+    var reloads = 0
 }
 
 /// What becomes of a packet in the chains.

@@ -33,6 +33,7 @@ extension Simulation {
             policies = Universe.policies(after: old, &random)
         }
         if random.chance(30) { settings = Universe.settings(&random) }
+        reloads += 1
         note("reload \(policies.workloads.map { "\($0.name):\($0.unknown)" }) \(settings)")
         perform(broker.load(policies, settings, at: now), of: nil, isOrphan: true)
         let nothing = broker.load(policies, settings, at: now)
@@ -188,7 +189,8 @@ extension Simulation {
         for name in kernel.sets.keys {
             guard ["grants", "hosts", "current", "stamps", "denied", "knocks", "seen", "others"].contains(where: name.hasPrefix)
             else { continue }
-            for key in kernel.keys(name, at: now) where !known.contains(UInt16(key[2]) | UInt16(key[3]) << 8) {
+            // The kernel's timeouts are in whole milliseconds.
+            for key in kernel.keys(name, at: now + .milliseconds(1)) where !known.contains(UInt16(key[2]) | UInt16(key[3]) << 8) {
                 fail("\(name) has an element of nobody")
             }
         }
@@ -217,7 +219,8 @@ extension Simulation {
             if isThere, decision.reason == .deniedByRule || decision.reason == .specialAddress {
                 fail("grant \(grant.id) is in force though \(decision.reason.rawValue)")
             }
-            if !isThere, now < grant.expiry, decision.reason == .unknownDestination {
+            // An element of an ended grant in its last millisecond may keep a new one from getting its time before 6.12.
+            if !isThere, kernel.renewsTimeouts, now < grant.expiry, decision.reason == .unknownDestination {
                 fail("grant \(grant.id) is not in force")
             }
         }

@@ -44,6 +44,7 @@ struct Simulation {
     var mistaken: UInt64 = 0
     var untold: UInt64 = 0
     var accepted = 0
+    var reloads = 0
     /// Told of without being refused, by destination.
     var ledger: [Destination: Int64] = [:]
 
@@ -234,6 +235,7 @@ struct Simulation {
             packet.kind = question
             packet.rounds += 1
             packet.isDelivered = false
+            packet.reloads = reloads
             guard packet.rounds < 64 else { return fail("\(flow) goes round and round, asking \(question)") }
             waiting[nextPacket] = packet
             nextPacket += 1
@@ -268,7 +270,9 @@ struct Simulation {
             sender = nil
             if random.chance(50) { uid = nil }
         case 4..<6: receiver = flow.kind == .loopback ? nil : receiver
-        case 6..<10 where weather == .foul:
+        // A port has one listener: who would receive is not mistaken for another at the same port. And what waited over a
+        // reload bears an old stamp, which is for the socket's cgroup to tell.
+        case 6..<10 where weather == .foul && packet.kind != .inbound && packet.reloads == reloads:
             mistaken += 1
             var other = facts(Int.random(in: 0..<Universe.processes.count, using: &random))
             other.process?.isCertain = false

@@ -119,7 +119,7 @@ def test_the_rest_of_the_host(ground, daemon, basic, family, mode):
         assert answer["ok"] and datagram["ok"]
     if mode == "observe":
         event = daemon.wait_event(to=family.stranger, port=443, transport="tcp")
-        assert (event["verdict"], event["reason"]) == ("observe", "observe-mode")
+        assert (event["verdict"], event["reason"]) == ("observe", "unidentified")
     if mode == "allow":
         time.sleep(0.3)
         assert daemon.events(to=family.stranger, port=443) == []
