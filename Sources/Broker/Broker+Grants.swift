@@ -17,7 +17,8 @@ package enum GrantError: Error, Hashable, Sendable, CustomStringConvertible {
         case .noRequest(let id): "there is no request \(id); 'egressd ctl requests' lists them"
         case .noGrant(let id): "there is no active grant \(id); 'egressd ctl grants' lists them"
         case .notAWorkload: "the request is of no workload; write a policy whose identity covers its cgroup"
-        case .inbound: "the request came from outside; who may open connections to a workload is for its 'listen' to say"
+        case .inbound:
+            "the request came from outside; who may open connections to a workload is for its 'listen' to say"
         case .withoutPorts(let destination): "\(destination): only tcp and udp can be approved"
         case .denied(let destination, let decision):
             "\(destination): \(decision.reason.rawValue)"
@@ -62,8 +63,10 @@ extension Broker {
         return [ElementChange(set: set, add: [element])]
     }
 
-    /// How much longer than its grant an element lasts. The broker takes it away itself, before it cuts what it carried; the
-    /// kernel's timeout is for when no daemon runs, and must not come first: what is to be taken away has to be there.
+    /// How much longer than its grant an element lasts.
+    ///
+    /// The broker takes it away itself, before it cuts what it carried; the kernel's timeout is for when no daemon
+    /// runs, and must not come first: what is to be taken away has to be there.
     private static let grantSlack = Instant.Span.seconds(2)
 
     private func isGrantable(_ workload: Workload, _ destination: Destination) -> Bool {
@@ -94,7 +97,8 @@ extension Broker {
         var actions: [BrokerAction] = []
         // A new approval of the same takes the place of the old one.
         var removed: [SetElement] = []
-        for old in grants.values where old.state == .active && old.workload == workload.name
+        for old in grants.values
+        where old.state == .active && old.workload == workload.name
             && old.destination == destination
         {
             removed += elements(of: old, at: now).flatMap(\.add)

@@ -84,7 +84,8 @@ extension Broker {
                 $0.admits(peer: peer.address, port: question.otherPort, transport: peer.transport) != nil
             } ?? (identity == .unidentified)
         if admitted, question.destination.transport.hasPorts {
-            return [.change(changes)] + answer(question, identity, then: "admit_inbound", in: "answers", at: now).actions
+            return [.change(changes)]
+                + answer(question, identity, then: "admit_inbound", in: "answers", at: now).actions
         }
         let decision = decide(identity, question.destination, sender.process)
         return [.change(changes)] + settle(question, identity, decision, local: sender, at: now)
@@ -180,7 +181,8 @@ extension Broker {
             note(&event, at: now)
             return actions + [.record(event)]
         }
-        return actions + refuse(question, identity, decision, Window.Key(.knock, owner, destination), local: receiver, at: now)
+        return actions
+            + refuse(question, identity, decision, Window.Key(.knock, owner, destination), local: receiver, at: now)
     }
 
     mutating func judgeForward(_ question: PacketQuestion, at now: Instant) -> [BrokerAction] {
@@ -348,7 +350,8 @@ extension Broker {
         }
         var actions: [BrokerAction] = []
         if kind != .knock, identity.isWorkload,
-            let count = scans[identity, default: ScanDetector()].note(question.destination, at: now), event.finding == nil
+            let count = scans[identity, default: ScanDetector()].note(question.destination, at: now),
+            event.finding == nil
         {
             event.finding = .internalScan
             event.message = "\(count) different destinations within \(ScanDetector.span.nanoseconds / 1_000_000_000) s"

@@ -45,13 +45,16 @@ extension Broker {
         // What only one of the two modes lets through, or refuses, concerns every workload.
         let modeChanges = oldSettings.observesOnly != settings.observesOnly
         for name in changed {
-            guard let old = oldPolicies[name], let new = policies[name], let assignment = assignments[name] else { continue }
+            guard let old = oldPolicies[name], let new = policies[name], let assignment = assignments[name] else {
+                continue
+            }
             let before = Elements.policy(of: old, identity: assignment.identity)
             let after = Elements.policy(of: new, identity: assignment.identity)
             let difference = ElementChange.difference(from: before, to: after)
             changes += difference
             // What only the broker knows may have become narrower too: rules with a program, the mode for the unknown.
-            let isNarrower = difference.contains { !$0.remove.isEmpty } || old.allow.contains { $0.executable != nil }
+            let isNarrower =
+                difference.contains { !$0.remove.isEmpty } || old.allow.contains { $0.executable != nil }
                 || old.unknown != new.unknown || old.deny != new.deny
             guard isNarrower, !modeChanges else { continue }
             changes += raise(name, &saved)
@@ -174,9 +177,10 @@ extension Broker {
         let hadKeys = Set(before.joined().map(\.key)), hasKeys = Set(after.joined().map(\.key))
         return old.map { change in
             ElementChange(set: change.set, remove: change.add.filter { !hasKeys.contains($0.key) })
-        } + new.map { change in
-            ElementChange(set: change.set, add: change.add.filter { !hadKeys.contains($0.key) })
         }
+            + new.map { change in
+                ElementChange(set: change.set, add: change.add.filter { !hadKeys.contains($0.key) })
+            }
     }
 
     /// One change a set, deletes before adds over all of them.
@@ -200,7 +204,8 @@ extension Broker {
         switch decision.verdict {
         case .allow, .observe: return true
         case .hold: return false
-        case .deny: return decision.reason == .wrongExecutable && workload.allow.contains { $0.executable != nil } ? nil : false
+        case .deny:
+            return decision.reason == .wrongExecutable && workload.allow.contains { $0.executable != nil } ? nil : false
         }
     }
 

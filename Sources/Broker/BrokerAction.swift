@@ -1,7 +1,9 @@
 package import Model
 package import Ruleset
 
-/// What the daemon has to do. Changes come into force before the answers of the same list are sent.
+/// What the daemon has to do.
+///
+/// Changes come into force before the answers of the same list are sent.
 package enum BrokerAction: Hashable, Sendable {
     package enum Answer: Hashable, Sendable {
         case drop

@@ -43,7 +43,9 @@ package struct PacketReference: Hashable, Sendable {
 package struct PacketQuestion: Hashable, Sendable {
     package var kind: Layout.Question
     package var reference: PacketReference
-    /// What is asked for. For a request from outside: the peer's address, and the local port it asks for.
+    /// What is asked for.
+    ///
+    /// For a request from outside: the peer's address, and the local port it asks for.
     package var destination: Destination
     /// The other port: the local one, or for a request from outside the peer's.
     package var otherPort: UInt16

@@ -1,6 +1,8 @@
 internal import Model
 
-/// What a request looks like, from what the process is and asks. Never decides a verdict.
+/// What a request looks like, from what the process is and asks.
+///
+/// Never decides a verdict.
 enum Findings {
     private static let sshPrograms: Set<String> = ["ssh", "autossh", "slogin", "dbclient"]
     /// The options of OpenSSH's client that take an argument (ssh(1), OpenSSH 9).

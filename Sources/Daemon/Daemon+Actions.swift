@@ -93,7 +93,9 @@ extension Daemon {
             for set in ["denied", "knocks", "others"] {
                 attempt("reading what was refused meanwhile") { () throws(NetfilterError) in
                     for (key, packets) in try table.counts(of: set + family) where packets > 0 {
-                        guard let event = Self.event(ofKey: key, set: set, packets, broker.assignments) else { continue }
+                        guard let event = Self.event(ofKey: key, set: set, packets, broker.assignments) else {
+                            continue
+                        }
                         append(event)
                     }
                 }

@@ -59,7 +59,8 @@ extension Daemon {
         }
         guard call.peer.uid != 0 else { return nil }
         let needed: Role = Self.viewing.contains(call.method) ? .viewer : .approver
-        let groups = needed == .viewer
+        let groups =
+            needed == .viewer
             ? [configuration.approverGroup, configuration.viewerGroup] : [configuration.approverGroup]
         for group in groups.compactMap({ $0 }) {
             if let gid = Users.gid(ofGroup: group), call.peer.isMember(of: gid) { return nil }
@@ -154,7 +155,9 @@ extension Daemon {
 
     // MARK: Approval
 
-    /// The longest approval: a year. What is needed for longer belongs in the policy.
+    /// The longest approval: a year.
+    ///
+    /// What is needed for longer belongs in the policy.
     private static let longestGrant: Int64 = 366 * 86_400
 
     private func approve(_ call: ControlCall) {
@@ -179,7 +182,12 @@ extension Daemon {
                 return
             }
             // What would be forgotten by a restart is not approved.
-            if case .success(let undo) = broker.revoke(grant: grant.id, reason: problem, actor: "egressd", at: Clock.now()) {
+            if case .success(let undo) = broker.revoke(
+                grant: grant.id,
+                reason: problem,
+                actor: "egressd",
+                at: Clock.now()
+            ) {
                 perform(undo)
             }
             call.fail(.invalidRequest(reason: "not approved: \(problem)"))
@@ -229,7 +237,9 @@ extension Daemon {
             filter.verdicts = [verdict]
         }
         let asked = parameters["limit"]?.integer
-        filter.limit = Int(min(max(asked ?? (filter.since == nil ? Self.defaultLines : Self.mostLines), 0), Self.mostLines))
+        filter.limit = Int(
+            min(max(asked ?? (filter.since == nil ? Self.defaultLines : Self.mostLines), 0), Self.mostLines)
+        )
         let follows = parameters["follow"]?.bool ?? false
         do {
             // What was judged before the call is in the answer.

@@ -25,7 +25,9 @@ extension Daemon {
                     return
                 }
                 let question = question(reference, message, packet, arrived: arrived)
-                if question.kind == .sender || question.kind == .unmarked, question.sender == nil, learnCgroups(of: message.uid) {
+                if question.kind == .sender || question.kind == .unmarked, question.sender == nil,
+                    learnCgroups(of: message.uid)
+                {
                     queues.answer(reference.queue, reference.packet, .again)
                     return
                 }

@@ -26,7 +26,11 @@ extension Daemon {
             let errors = error.errors.map(\.description)
             for line in errors { Log.error(line) }
             Log.error("nothing was loaded; what was in force stays in force")
-            note(.deny, actor, "nothing was loaded: \(errors.count) error\(errors.count == 1 ? "" : "s"); \(errors.first ?? "")")
+            note(
+                .deny,
+                actor,
+                "nothing was loaded: \(errors.count) error\(errors.count == 1 ? "" : "s"); \(errors.first ?? "")"
+            )
             return .refused(errors)
         }
         var kept = configuration

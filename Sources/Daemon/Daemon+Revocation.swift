@@ -18,7 +18,8 @@ extension Daemon {
             connections.restamp(connection, mark: Stamp(identity, generation: generation, .new).mark)
         }
         for socket in list(destination.transport)
-        where socket.remote == destination.address && socket.remotePort == destination.port && owner(socket) == identity {
+        where socket.remote == destination.address && socket.remotePort == destination.port && owner(socket) == identity
+        {
             sockets.destroy(socket)
         }
     }
@@ -39,7 +40,12 @@ extension Daemon {
             for socket in list(transport) where socket.remotePort != 0 && owner(socket) == identity {
                 let mayGoOn: Bool?
                 if inbound.contains(where: { $0.transport == transport && $0.isReverse(of: socket) }) {
-                    mayGoOn = broker.mayGoOn(identity, from: socket.remote, port: socket.localPort, transport: transport)
+                    mayGoOn = broker.mayGoOn(
+                        identity,
+                        from: socket.remote,
+                        port: socket.localPort,
+                        transport: transport
+                    )
                 } else if socket.local == socket.remote || socket.remote.isLoopback {
                     // Judged at the receiver, at its next packet.
                     continue

@@ -3,8 +3,8 @@ internal import Control
 internal import Glibc
 internal import Model
 internal import Netfilter
-internal import PolicyFiles
 internal import Policy
+internal import PolicyFiles
 internal import Record
 internal import Ruleset
 package import System
@@ -54,8 +54,9 @@ package final class Daemon {
     var lastScan = Instant(nanoseconds: 0)
     private var toldOfStore: String?
 
-    /// Loads everything, puts the table in force and opens the control socket. Throws before anything is changed, or
-    /// leaves the deny in place.
+    /// Loads everything, puts the table in force and opens the control socket.
+    ///
+    /// Throws before anything is changed, or leaves the deny in place.
     package init(configurationPath: String, loop: EventLoop) throws {
         self.configurationPath = configurationPath
         self.loop = loop
@@ -122,7 +123,8 @@ package final class Daemon {
     /// The daemon's cgroup when nobody else is in it: a shell that starts the daemon by hand shares its cgroup, and must
     /// not become the daemon.
     private static func ownCgroup(_ cgroups: CgroupTree) -> String? {
-        guard let path = cgroups.path(ofProcess: getpid()), path != "/", cgroups.processes(of: path) == [getpid()] else {
+        guard let path = cgroups.path(ofProcess: getpid()), path != "/", cgroups.processes(of: path) == [getpid()]
+        else {
             return nil
         }
         return path
@@ -159,11 +161,15 @@ package final class Daemon {
         try table.install(layout, elements: broker.elements() + changes)
         if exists, !hadState {
             // The numbers on open connections mean nothing without the state that gave them.
-            Log.warning("the state is new but connections carry stamps of an earlier one: every connection is judged anew")
+            Log.warning(
+                "the state is new but connections carry stamps of an earlier one: every connection is judged anew"
+            )
             unstampAll()
         }
         let count = broker.policies.workloads.count
-        Log.info("policy in force: \(count) workload\(count == 1 ? "" : "s"), \(grants.count) grants, mode \(configuration.mode)")
+        Log.info(
+            "policy in force: \(count) workload\(count == 1 ? "" : "s"), \(grants.count) grants, mode \(configuration.mode)"
+        )
     }
 
     /// Serves until it is told to stop.

@@ -1,4 +1,6 @@
-/// A CIDR prefix: an address and how many of its leading bits count. The bits below are zero.
+/// A CIDR prefix: an address and how many of its leading bits count.
+///
+/// The bits below are zero.
 package struct AddressPrefix: Hashable, Sendable {
     /// The first address of the prefix.
     package let address: IPAddress

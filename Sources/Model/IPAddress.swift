@@ -75,7 +75,8 @@ extension IPAddress: CustomStringConvertible {
                 start = max(end, start + 1)
             }
             let text = { (part: ArraySlice<UInt16>) in part.map { String($0, radix: 16) }.joined(separator: ":") }
-            return best.isEmpty ? text(groups[...]) : text(groups[..<best.lowerBound]) + "::" + text(groups[best.upperBound...])
+            return best.isEmpty
+                ? text(groups[...]) : text(groups[..<best.lowerBound]) + "::" + text(groups[best.upperBound...])
         }
     }
 }

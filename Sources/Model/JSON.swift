@@ -1,4 +1,6 @@
-/// A JSON value (RFC 8259). Objects keep the order in which their members were given.
+/// A JSON value (RFC 8259).
+///
+/// Objects keep the order in which their members were given.
 package enum JSON: Hashable, Sendable {
     case null
     case bool(Bool)
@@ -16,7 +18,8 @@ package enum JSON: Hashable, Sendable {
         case (.number(let left), .number(let right)): left == right
         case (.string(let left), .string(let right)): left == right
         case (.array(let left), .array(let right)): left == right
-        case (.object(let left), .object(let right)): left.elementsEqual(right) { $0.key == $1.key && $0.value == $1.value }
+        case (.object(let left), .object(let right)):
+            left.elementsEqual(right) { $0.key == $1.key && $0.value == $1.value }
         default: false
         }
     }

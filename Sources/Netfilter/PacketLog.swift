@@ -24,7 +24,9 @@ package final class PacketLog {
 
     deinit { enf_close(descriptor) }
 
-    /// Reads what waits, at most `limit` datagrams. Throws `noBuffers` when the kernel had to drop messages.
+    /// Reads what waits, at most `limit` datagrams.
+    ///
+    /// Throws `noBuffers` when the kernel had to drop messages.
     package func read(limit: Int, _ body: (_ message: LogMessage, _ bytes: RawSpan) -> Void) throws(NetfilterError) {
         for _ in 0..<limit {
             let capacity = buffer.count

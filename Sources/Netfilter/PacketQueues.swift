@@ -18,7 +18,9 @@ package final class PacketQueues {
     /// How many packets a queue holds before the kernel drops.
     package static let length: UInt32 = 4096
 
-    /// Binds the queues. Fails when another program has one of them.
+    /// Binds the queues.
+    ///
+    /// Fails when another program has one of them.
     package init(_ numbers: ClosedRange<UInt16>) throws(NetfilterError) {
         self.descriptor = try check(enf_open(12, 16 << 20), "opening a netfilter queue socket")
         // A packet of 64 KiB with its attributes.
@@ -34,9 +36,9 @@ package final class PacketQueues {
 
     deinit { enf_close(descriptor) }
 
-    /// Reads what waits, at most `limit` packets, and hands each to the caller. True when more may wait.
+    /// Reads what waits, at most `limit` packets, and hands each to the caller.
     ///
-    /// Throws `noBuffers` when the kernel had to drop messages.
+    /// True when more may wait. Throws `noBuffers` when the kernel had to drop messages.
     package func read(
         limit: Int,
         _ body: (_ message: QueueMessage, _ bytes: RawSpan) -> Void,

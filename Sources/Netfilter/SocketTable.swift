@@ -73,7 +73,9 @@ package final class SocketTable {
         return list.sockets
     }
 
-    /// Ends a connection: the program's next call fails with ECONNABORTED. False where the kernel cannot.
+    /// Ends a connection: the program's next call fails with ECONNABORTED.
+    ///
+    /// False where the kernel cannot.
     @discardableResult
     package func destroy(_ info: SocketInfo) -> Bool {
         var sock = enf_sock()
@@ -82,7 +84,9 @@ package final class SocketTable {
         sock.endpoint.local_port = info.localPort
         sock.endpoint.remote_port = info.remotePort
         unsafe withUnsafeMutableBytes(of: &sock.endpoint.local) { unsafe Self.copy(info.local, $0, mapped: info.isV6) }
-        unsafe withUnsafeMutableBytes(of: &sock.endpoint.remote) { unsafe Self.copy(info.remote, $0, mapped: info.isV6) }
+        unsafe withUnsafeMutableBytes(of: &sock.endpoint.remote) {
+            unsafe Self.copy(info.remote, $0, mapped: info.isV6)
+        }
         sock.interface = info.interface
         sock.cookie = (info.cookie[0], info.cookie[1])
         return unsafe enf_sock_destroy(socket, &sock) == 0
@@ -93,7 +97,8 @@ package final class SocketTable {
     }
 
     private static func copy(_ address: IPAddress, _ bytes: UnsafeMutableRawBufferPointer, mapped: Bool = false) {
-        let wire = mapped && address.isV4 ? [UInt8](repeating: 0, count: 10) + [255, 255] + address.bytes : address.bytes
+        let wire =
+            mapped && address.isV4 ? [UInt8](repeating: 0, count: 10) + [255, 255] + address.bytes : address.bytes
         for (index, byte) in wire.enumerated() { unsafe bytes[index] = byte }
     }
 

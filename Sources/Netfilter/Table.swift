@@ -101,7 +101,7 @@ package final class Table {
     package func install(_ layout: Layout, elements: [ElementChange]) throws(NetfilterError) {
         do throws(NetfilterError) {
             try install(layout, elements: elements, anew: false)
-        } catch where error.code == NetfilterError.exists || error.code == NetfilterError.busy || error.code == 22 {
+        } catch  where error.code == NetfilterError.exists || error.code == NetfilterError.busy || error.code == 22 {
             guard try exists() else { throw error }
             try install(layout, elements: elements, anew: true)
         }

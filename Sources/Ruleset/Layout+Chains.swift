@@ -4,7 +4,9 @@ extension Field {
     static let identity = Field.mark(mask: Stamp.identityMask)
 
     /// What a request is found by: who, where, over what, at which port.
-    static func request(_ family: Family) -> [Field] { [.identity, .destination(family), .transport, .destinationPort] }
+    static func request(_ family: Family) -> [Field] {
+        [.identity, .destination(family), .transport, .destinationPort]
+    }
     /// The same of a request from outside.
     static func arrival(_ family: Family) -> [Field] { [.identity, .source(family), .transport, .destinationPort] }
 }
@@ -44,7 +46,10 @@ extension Layout {
                 ],
             ),
             ChainDefinition("discard", [RuleLine(then: .drop)]),
-            ChainDefinition("kernel", [RuleLine(then: .setMark(Stamp(.kernel, generation: 0, .allowed).mark), .accept)]),
+            ChainDefinition(
+                "kernel",
+                [RuleLine(then: .setMark(Stamp(.kernel, generation: 0, .allowed).mark), .accept)]
+            ),
         ]
     }
 
@@ -242,8 +247,9 @@ extension Layout {
         ]
     }
 
-    /// A reset without payload of a connection that both sides know: the peer learns that it is cut. With and without
-    /// TCP's timestamps (RFC 7323).
+    /// A reset without payload of a connection that both sides know: the peer learns that it is cut.
+    ///
+    /// With and without TCP's timestamps (RFC 7323).
     private var bareResets: [RuleLine] {
         [(Field.Family.v4, UInt32(20)), (.v6, 40)].flatMap { family, header in
             [UInt8(5), 8].map { words in

@@ -1,6 +1,8 @@
 internal import Model
 
-/// The sets and chains of the table: few, fixed, and the same for every policy. Policy is only elements.
+/// The sets and chains of the table: few, fixed, and the same for every policy.
+///
+/// Policy is only elements.
 package struct Layout: Hashable, Sendable {
     /// The table's name, in the `inet` family.
     package static let table = "egressd"
@@ -43,7 +45,9 @@ package struct Layout: Hashable, Sendable {
     }
 
     /// The queues in use.
-    package var queues: ClosedRange<UInt16> { firstQueue...(firstQueue + Question.outbound.rawValue + UInt16(Self.askers) - 1) }
+    package var queues: ClosedRange<UInt16> {
+        firstQueue...(firstQueue + Question.outbound.rawValue + UInt16(Self.askers) - 1)
+    }
 
     /// The question of a queue.
     package func question(ofQueue number: UInt16) -> Question {

@@ -123,7 +123,9 @@ package struct Key {
     package init(capacity: Int = 28) { bytes.reserveCapacity(capacity) }
 
     package mutating func host(_ value: UInt32) {
-        for shift in stride(from: 0, through: 24, by: 8) { bytes.append(UInt8(truncatingIfNeeded: value >> UInt32(shift))) }
+        for shift in stride(from: 0, through: 24, by: 8) {
+            bytes.append(UInt8(truncatingIfNeeded: value >> UInt32(shift)))
+        }
     }
 
     package mutating func host(_ value: UInt64) {
@@ -132,10 +134,12 @@ package struct Key {
     }
 
     package mutating func network(_ value: UInt32) {
-        for shift in stride(from: 24, through: 0, by: -8) { bytes.append(UInt8(truncatingIfNeeded: value >> UInt32(shift))) }
+        for shift in stride(from: 24, through: 0, by: -8) {
+            bytes.append(UInt8(truncatingIfNeeded: value >> UInt32(shift)))
+        }
     }
 
-    package mutating func address(_ address: IPAddress) { 
+    package mutating func address(_ address: IPAddress) {
         switch address {
         case .v4(let value): network(value)
         case .v6(let value):

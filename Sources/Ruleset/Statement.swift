@@ -1,6 +1,8 @@
 package import Model
 
-/// A part of a packet or of its surroundings that a rule can look at. Fields side by side are a concatenation.
+/// A part of a packet or of its surroundings that a rule can look at.
+///
+/// Fields side by side are a concatenation.
 package enum Field: Hashable, Sendable {
     /// The cgroup v2 id of the packet's socket, at this depth below the root.
     case cgroup(level: UInt32)

@@ -41,7 +41,9 @@ enum ControlCommand {
         case "grants":
             try call("Grants", [:], &arguments, path, json, Tables.grants)
         case "reload":
-            try call("Reload", [:], &arguments, path, json) { print("\($0["workloads"]?.integer ?? 0) workloads in force") }
+            try call("Reload", [:], &arguments, path, json) {
+                print("\($0["workloads"]?.integer ?? 0) workloads in force")
+            }
         case "approve":
             guard let time = try arguments.option("--for") else {
                 throw UsageError("approve needs --for TIME: an approval ends, for instance --for 2h")

@@ -67,7 +67,9 @@ enum PolicyCommand {
             for line in errors + failures { Command.complain(line) }
             for line in warnings { Command.complain(line) }
             let tested = testing ? ", \(expectations - failures.count) of \(expectations) expectations met" : ""
-            print("\(count) workload\(count == 1 ? "" : "s"), \(errors.count) error\(errors.count == 1 ? "" : "s")\(tested)")
+            print(
+                "\(count) workload\(count == 1 ? "" : "s"), \(errors.count) error\(errors.count == 1 ? "" : "s")\(tested)"
+            )
         }
         return isGood ? Command.Status.done : Command.Status.no
     }
@@ -92,7 +94,9 @@ enum PolicyCommand {
 
     private static func explain(_ arguments: inout Arguments, json: Bool) throws -> Int32 {
         if arguments.flag("--batch") {
-            guard let folder = try arguments.option("--policies") else { throw UsageError("--batch needs --policies DIR") }
+            guard let folder = try arguments.option("--policies") else {
+                throw UsageError("--batch needs --policies DIR")
+            }
             try arguments.finish()
             return try explainBatch(load(folder))
         }
@@ -100,7 +104,9 @@ enum PolicyCommand {
         let name = try arguments.next("the workload")
         let destination = try arguments.next("the destination")
         try arguments.finish()
-        guard let workload = try load(folder)[name] else { throw UsageError("there is no workload '\(name)' in \(folder)") }
+        guard let workload = try load(folder)[name] else {
+            throw UsageError("there is no workload '\(name)' in \(folder)")
+        }
         let read: (subject: Expectation.Subject, port: UInt16, transport: Transport)
         do {
             read = try Expectation.Subject.read(destination)
@@ -125,7 +131,10 @@ enum PolicyCommand {
                 ]),
             )
         } else {
-            print("\(explanation.verdict.rawValue): \(decision.reason.rawValue)" + (decision.rule.map { " (\($0))" } ?? ""))
+            print(
+                "\(explanation.verdict.rawValue): \(decision.reason.rawValue)"
+                    + (decision.rule.map { " (\($0))" } ?? "")
+            )
             for line in explanation.lines {
                 print("  \(line.isDeny ? "deny " : "allow") \(line.rule.name): \(line.outcome.rawValue)")
             }
@@ -140,7 +149,11 @@ enum PolicyCommand {
             let question = try JSON.parse(line)
             guard let cgroup = question["cgroup"]?.string, let text = question["to"]?.string,
                 let destination = Self.destination(text)
-            else { throw UsageError("not a question: \(line); write {\"cgroup\": …, \"uid\": …, \"to\": \"ADDRESS:PORT/tcp\"}") }
+            else {
+                throw UsageError(
+                    "not a question: \(line); write {\"cgroup\": …, \"uid\": …, \"to\": \"ADDRESS:PORT/tcp\"}"
+                )
+            }
             let uid = question["uid"]?.integer.flatMap { UInt32(exactly: $0) }
             let program = question["executable"]?.string
             let identification = policies.identify(cgroup: cgroup, uid: uid)

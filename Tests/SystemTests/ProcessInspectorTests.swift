@@ -238,12 +238,14 @@ import Testing
     @Test func aBudgetIsEarnedByTimeAndSharedByCgroups() {
         let start = Instant(nanoseconds: 0)
         var budget = SearchBudget(at: start)
+        // One search never takes all that was earned.
         #expect(budget.deadline(for: "/a", at: start) == start + .milliseconds(20))
-        budget.spend(.milliseconds(30), for: "/a")
+        budget.spend(.milliseconds(300), for: "/a")
         #expect(budget.deadline(for: "/a", at: start) == nil)
         // What one cgroup has spent leaves something to the other.
+        budget.spend(.milliseconds(190), for: "/b")
         #expect(budget.deadline(for: "/b", at: start) == start + .milliseconds(10))
-        let later = start + .milliseconds(200)
+        let later = start + .milliseconds(120)
         #expect(budget.deadline(for: "/a", at: later) == later + .milliseconds(10))
         #expect(budget.deadline(for: "/b", at: later) == later + .milliseconds(20))
     }
