@@ -47,29 +47,12 @@ extension Broker {
         self.nextGrant = nextGrant
         for grant in earlier where grant.state == .active {
             grants[grant.id] = grant
-            changes += elements(of: grant, at: now)
+            changes += put(grant, at: now)
         }
         return changes
     }
 
-    /// The element of a grant, unless a deny covers it or its workload is gone.
-    func elements(of grant: Grant, at now: Instant) -> [ElementChange] {
-        guard let assignment = assignments[grant.workload], let workload = policies[grant.workload],
-            isGrantable(workload, grant.destination), now < grant.expiry + Self.grantSlack
-        else { return [] }
-        let milliseconds = (grant.expiry + Self.grantSlack - now).nanoseconds / 1_000_000 + 1
-        let set = grant.destination.address.isV4 ? "grants4" : "grants6"
-        let element = Elements.request(assignment.identity, grant.destination, timeout: UInt64(milliseconds))
-        return [ElementChange(set: set, add: [element])]
-    }
-
-    /// How much longer than its grant an element lasts.
-    ///
-    /// The broker takes it away itself, before it cuts what it carried; the kernel's timeout is for when no daemon
-    /// runs, and must not come first: what is to be taken away has to be there.
-    private static let grantSlack = Instant.Span.seconds(2)
-
-    private func isGrantable(_ workload: Workload, _ destination: Destination) -> Bool {
+    func isGrantable(_ workload: Workload, _ destination: Destination) -> Bool {
         let decision = workload.decide(Policy.Question(destination: destination))
         return decision.verdict == .allow || decision.reason == .unknownDestination
             || decision.reason == .wrongExecutable
@@ -101,7 +84,7 @@ extension Broker {
         where old.state == .active && old.workload == workload.name
             && old.destination == destination
         {
-            removed += elements(of: old, at: now).flatMap(\.add)
+            removed += take(old, at: now).flatMap(\.remove)
             grants[old.id] = nil
             var ended = old
             ended.state = .revoked
@@ -120,7 +103,7 @@ extension Broker {
         )
         nextGrant += 1
         grants[grant.id] = grant
-        for change in elements(of: grant, at: now) {
+        for change in put(grant, at: now) {
             actions.append(.change([ElementChange(set: change.set, remove: removed, add: change.add)]))
         }
         let key = Window.Key(.denied, assignment.identity, destination)
@@ -160,12 +143,12 @@ extension Broker {
         reason: String?,
         at now: Instant,
     ) -> [BrokerAction] {
-        let installed = elements(of: grant, at: now)
+        let removal = take(grant, at: now)
         var ended = grant
         ended.state = state
         grants[grant.id] = nil
         var actions: [BrokerAction] = []
-        if !installed.isEmpty { actions.append(.change(installed.map(\.undone))) }
+        if !removal.isEmpty { actions.append(.change(removal)) }
         if let assignment = assignments[grant.workload] {
             let seen = Window.Key(.seen, assignment.identity, grant.destination)
             if windows[seen] != nil { actions.append(.settle(seen)) }

@@ -1,6 +1,6 @@
 internal import Model
 internal import Policy
-internal import Ruleset
+package import Ruleset
 
 extension Broker {
     /// Which identity a socket of this cgroup and user has.
@@ -98,6 +98,14 @@ extension Broker {
             candidates.allSatisfy({ $0.value.senders[uid]?.identity == first.value.senders[uid]?.identity })
         else { return nil }
         return Facts(cgroup: first.key, path: first.value.path, uid: uid)
+    }
+
+    /// Whether a cgroup of the identity is known, or it needs none.
+    package func isSeen(_ identity: Identity) -> Bool {
+        !identity.isWorkload
+            || cgroups.values.contains { cgroup in
+                cgroup.receiver?.identity == identity || cgroup.senders.values.contains { $0.identity == identity }
+            }
     }
 
     /// The cgroups that the kernel knows.

@@ -85,7 +85,7 @@ extension Broker {
             } ?? (identity == .unidentified)
         if admitted, question.destination.transport.hasPorts {
             return [.change(changes)]
-                + answer(question, identity, then: "admit_inbound", in: "answers", at: now).actions
+                + answer(question, identity, .inbound, in: "answers", at: now).actions
         }
         let decision = decide(identity, question.destination, sender.process)
         return [.change(changes)] + settle(question, identity, decision, local: sender, at: now)
@@ -173,7 +173,7 @@ extension Broker {
         }
         var actions: [BrokerAction] = [.change(changes)]
         guard decision.verdict == .deny else {
-            let (isFirst, answers) = answer(question, owner, then: "admit_inbound", in: "arrivals", at: now)
+            let (isFirst, answers) = answer(question, owner, .inbound, in: "arrivals", at: now)
             actions += answers
             guard isFirst else { return actions }
             var event = event(of: question, identity: identity, at: now)
@@ -251,8 +251,8 @@ extension Broker {
         guard question.destination.transport.hasPorts else {
             return passOther(question, identity, decision, local: local, at: now)
         }
-        let chain = decision.verdict == .allow ? "allow" : "observe"
-        var (isFirst, actions) = answer(question, identity, then: chain, in: "answers", at: now)
+        let state = decision.verdict == .allow ? Stamp.State.allowed : .observed
+        var (isFirst, actions) = answer(question, identity, state, in: "answers", at: now)
         // What goes on under a new generation was told of when it began.
         guard question.opensFlow, isFirst else { return actions }
         var event = event(of: question, identity: identity, at: now)
@@ -277,8 +277,8 @@ extension Broker {
         note(&event, at: now)
         openWindows[identity, default: 0] += 1
         windows[key] = Window(event: event, closes: now + Self.window, told: 1)
-        let chain = decision.verdict == .allow ? "allow" : "observe"
-        let element = Elements.other(identity, question.destination, then: chain)
+        let state = decision.verdict == .allow ? Stamp.State.allowed : .observed
+        let element = Elements.other(question.destination, assignment(identity).stamp(state))
         return [
             .record(event), .change([ElementChange(set: key.set, add: [element])]), .answer(question.reference, .again),
         ]
@@ -288,7 +288,7 @@ extension Broker {
     private mutating func answer(
         _ question: PacketQuestion,
         _ identity: Identity,
-        then chain: String,
+        _ state: Stamp.State,
         in map: String,
         at now: Instant,
     ) -> (isFirst: Bool, actions: [BrokerAction]) {
@@ -299,10 +299,10 @@ extension Broker {
             port: question.otherPort,
         )
         let earlier = attempts[attempt].flatMap { now < $0.until ? $0 : nil }
-        let isFound = earlier.map { $0.chain == chain && $0.count < Self.repeatLimit } ?? true
+        let isFound = earlier.map { $0.state == state && $0.count < Self.repeatLimit } ?? true
         let until = now + .milliseconds(Int64(Self.answerLifetime))
-        if attempts.count > Self.queueLength { attempts = attempts.filter { now < $0.value.until } }
-        if earlier.map({ $0.chain == chain }) ?? true { attempts[attempt] = ((earlier?.count ?? 0) + 1, until, chain) }
+        forgetAttempts(at: now)
+        if earlier.map({ $0.state == state }) ?? true { attempts[attempt] = ((earlier?.count ?? 0) + 1, until, state) }
         guard isFound else {
             // An answer is bound to the identity that the kernel stamped: a packet that does not find it is another's. And
             // where the kernel has another answer yet, what is sent again after its lifetime gets this one.
@@ -310,14 +310,20 @@ extension Broker {
         }
         let suffix = question.destination.address.isV4 ? "4" : "6"
         let element = Elements.attempt(
-            identity,
             question.destination,
             localPort: question.otherPort,
-            then: chain,
+            assignment(identity).stamp(state),
             timeout: Self.answerLifetime,
         )
         let change = ElementChange(set: map + suffix, add: [element])
         return (earlier == nil, [.change([change]), .answer(question.reference, .again)])
+    }
+
+    /// Lets go of attempts whose answers are gone, once in the lifetime of an answer: looking through them costs time.
+    mutating func forgetAttempts(at now: Instant) {
+        guard now - attemptsForgotten >= .milliseconds(Int64(Self.answerLifetime)) else { return }
+        attemptsForgotten = now
+        attempts = attempts.filter { now < $0.value.until }
     }
 
     /// What is answered when the request has a window; nil when it has none.
@@ -369,7 +375,7 @@ extension Broker {
         } else if kind == .knock {
             actions.append(.answer(question.reference, .drop))
         } else {
-            actions += answer(question, identity, then: "refuse", in: "answers", at: now).actions
+            actions += answer(question, identity, .denied, in: "answers", at: now).actions
         }
         return actions
     }

@@ -16,9 +16,6 @@ extension Broker {
         var removed: [String] = []
 
         let (added, gone, changed) = Self.difference(oldPolicies, policies)
-        let grantedBefore = gone.union(changed).union(added).flatMap { name in
-            grants.values.filter { $0.workload == name }.flatMap { elements(of: $0, at: now) }
-        }
         self.policies = policies
         self.settings = settings
 
@@ -75,10 +72,7 @@ extension Broker {
                 rechecked.append(assignment.identity)
             }
         }
-        let grantedAfter = gone.union(changed).union(added).flatMap { name in
-            grants.values.filter { $0.workload == name }.flatMap { elements(of: $0, at: now) }
-        }
-        changes += Self.keyDifference(from: grantedBefore, to: grantedAfter)
+        changes += renewGrants(of: gone.union(changed).union(added), at: now)
 
         let (moved, identityChanges) = resolveAgain()
         changes += identityChanges
@@ -169,18 +163,6 @@ extension Broker {
         gone.formUnion(left.map(\.name))
         added.formUnion(right.map(\.name))
         return (added, gone, changed)
-    }
-
-    /// As `ElementChange.difference`, of elements whose timeouts say nothing about what they are.
-    private static func keyDifference(from old: [ElementChange], to new: [ElementChange]) -> [ElementChange] {
-        let (before, after) = (old.map(\.add), new.map(\.add))
-        let hadKeys = Set(before.joined().map(\.key)), hasKeys = Set(after.joined().map(\.key))
-        return old.map { change in
-            ElementChange(set: change.set, remove: change.add.filter { !hasKeys.contains($0.key) })
-        }
-            + new.map { change in
-                ElementChange(set: change.set, add: change.add.filter { !hadKeys.contains($0.key) })
-            }
     }
 
     /// One change a set, deletes before adds over all of them.

@@ -17,7 +17,7 @@ extension Broker {
         for grant in grants.values where grant.state == .active && grant.expiry <= now {
             actions += end(grant, as: .expired, actor: nil, reason: nil, at: now)
         }
-        attempts = attempts.filter { now < $0.value.until }
+        forgetAttempts(at: now)
         movedCgroups = movedCgroups.filter { now < $0.value }
         return actions
     }

@@ -89,13 +89,16 @@ package struct Broker {
     var cgroups: [UInt64: Cgroup] = [:]
     package internal(set) var grants: [Int64: Grant] = [:]
     var nextGrant: Int64 = 1
+    /// What the kernel has of the grants in force.
+    var grantElements: [Int64: GrantElement] = [:]
     var requests: [RequestKey: RequestSummary] = [:]
     var nextRequest: Int64 = 1
     var holds: [Window.Key: Hold] = [:]
     var heldFlows: [Identity: Int] = [:]
     var windows: [Window.Key: Window] = [:]
     var openWindows: [Identity: Int] = [:]
-    var attempts: [Attempt: (count: Int, until: Instant, chain: String)] = [:]
+    var attempts: [Attempt: (count: Int, until: Instant, state: Stamp.State)] = [:]
+    var attemptsForgotten = Instant(nanoseconds: 0)
     /// Cgroups that a reload gave to another identity, and until when packets may come that bear the stamp of the old one.
     var movedCgroups: [UInt64: Instant] = [:]
     var scans: [Identity: ScanDetector] = [:]

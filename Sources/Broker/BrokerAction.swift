@@ -116,7 +116,8 @@ package struct Window: Hashable, Sendable {
         /// The element itself.
         package var element: SetElement {
             kind == .other
-                ? Elements.other(identity, destination, then: "refuse") : Elements.request(identity, destination)
+                ? Elements.other(destination, Stamp(identity, generation: 0, .denied))
+                : Elements.request(identity, destination)
         }
     }
 

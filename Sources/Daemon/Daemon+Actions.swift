@@ -27,8 +27,8 @@ extension Daemon {
                 applyPending()
                 cut(identity, generation: generation, destination)
             case .recheck(let identity):
-                applyPending()
-                recheck(identity)
+                // The policy is in force already; looking for what it cuts must not keep packets waiting before it is.
+                loop.defer { [unowned self] in recheck(identity) }
             case .unstamp(let ids):
                 applyPending()
                 unstamp(Set(ids))
@@ -55,7 +55,10 @@ extension Daemon {
         let changes = pendingChanges
         pendingChanges.removeAll(keepingCapacity: true)
         do {
+            let begin = Clock.now()
             try table.apply(changes)
+            let size = changes.reduce(0) { $0 + $1.add.count + $1.remove.count }
+            lastTransaction = (size, Clock.now() - begin)
         } catch {
             // One change that the kernel refuses must not keep the others out of force.
             Log.warning("\(error); trying the changes one by one")

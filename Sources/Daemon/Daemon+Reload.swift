@@ -47,19 +47,24 @@ extension Daemon {
         kept.queue = self.configuration.queue
         kept.mode = self.configuration.mode
         kept.context = self.configuration.context
-        for warning in policies.warnings { Log.warning("\(warning)") }
-
         let now = Clock.now()
+        let reading = now - begin
         broker.setClock(wall: Clock.wall(), at: now)
         let settings = Self.settings(kept, cgroups: cgroups)
         var candidate = settings
         candidate.daemonCgroup = broker.settings.daemonCgroup
         self.configuration = kept
+        lastTransaction = (0, Instant.Span(nanoseconds: 0))
         perform(broker.load(policies, candidate, at: now))
         loaded = Clock.wall()
         let count = policies.workloads.count
-        let milliseconds = Double((Clock.now() - begin).nanoseconds / 10_000) / 100
-        Log.info("policy in force: \(count) workload\(count == 1 ? "" : "s"), loaded in \(milliseconds) ms")
+        let (elements, span) = lastTransaction
+        Log.info(
+            "policy in force: \(count) workload\(count == 1 ? "" : "s"), read in \(reading.milliseconds) ms, "
+                + "in force after \((Clock.now() - begin).milliseconds) ms; "
+                + "\(elements) elements in one transaction, \(span.milliseconds) ms",
+        )
+        for warning in policies.warnings { Log.warning("\(warning)") }
         note(.allow, actor, "\(count) workloads in force")
         return .loaded(count)
     }
@@ -71,4 +76,9 @@ extension Daemon {
         event.message = message
         append(event)
     }
+}
+
+extension Instant.Span {
+    /// Milliseconds with two digits after the point.
+    var milliseconds: Double { Double(nanoseconds / 10_000) / 100 }
 }

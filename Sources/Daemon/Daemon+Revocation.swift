@@ -27,6 +27,8 @@ extension Daemon {
     /// Ends what an identity has open and its policy no longer allows; its generation was raised already, so what is
     /// missed here is judged at its next packet.
     func recheck(_ identity: Identity) {
+        // What was never seen has nothing open.
+        guard broker.isSeen(identity) else { return }
         // An old connection entry with the number that the new generation has would pass for a new one.
         let generation = broker.assignments.values.first { $0.identity == identity }?.generation ?? 0
         let stale = Stamp(identity, generation: generation, .new).mark

@@ -52,6 +52,8 @@ package final class Daemon {
     var warnings: [String: String] = [:]
     /// When the processes of the host were last looked through.
     var lastScan = Instant(nanoseconds: 0)
+    /// How many elements the last transaction changed, and how long that took.
+    var lastTransaction = (elements: 0, span: Instant.Span(nanoseconds: 0))
     private var toldOfStore: String?
 
     /// Loads everything, puts the table in force and opens the control socket.
@@ -158,7 +160,13 @@ package final class Daemon {
         let rows = try store.grants()
         let grants = rows.filter { $0.state == .active }.compactMap { Self.grant($0, at: now) }
         let changes = broker.restore(grants, nextGrant: (rows.map(\.id).max() ?? 0) + 1, at: now)
-        try table.install(layout, elements: broker.elements() + changes)
+        let elements = broker.elements() + changes
+        let begin = Clock.now()
+        try table.install(layout, elements: elements)
+        let size = elements.reduce(0) { $0 + $1.add.count }
+        Log.info(
+            "table inet \(Layout.table): \(size) elements in one transaction, \((Clock.now() - begin).milliseconds) ms"
+        )
         if exists, !hadState {
             // The numbers on open connections mean nothing without the state that gave them.
             Log.warning(

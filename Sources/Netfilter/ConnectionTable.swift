@@ -25,17 +25,16 @@ package final class ConnectionTable {
     /// The connections whose mark, under the mask, has this value.
     package func list(mark: UInt32, mask: UInt32) throws(NetfilterError) -> [Connection] {
         var list = List()
-        for family: UInt8 in [2, 10] {
-            let result = unsafe withUnsafeMutablePointer(to: &list) { pointer in
-                unsafe enf_flow_dump(socket, family, mark, mask, pointer) { context, flow in
-                    unsafe context?.assumingMemoryBound(to: List.self).pointee.connections.append(
-                        ConnectionTable.read(flow.pointee),
-                    )
-                }
+        // AF_UNSPEC: both families in one walk of the table.
+        let result = unsafe withUnsafeMutablePointer(to: &list) { pointer in
+            unsafe enf_flow_dump(socket, 0, mark, mask, pointer) { context, flow in
+                unsafe context?.assumingMemoryBound(to: List.self).pointee.connections.append(
+                    ConnectionTable.read(flow.pointee),
+                )
             }
-            guard result != -4 else { continue }
-            try check(result, "listing connections")
         }
+        // An interrupted dump has what did not change meanwhile; what changed is judged by its own packets.
+        if result != -4 { try check(result, "listing connections") }
         return list.connections
     }
 

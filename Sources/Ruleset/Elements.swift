@@ -64,26 +64,25 @@ package enum Elements {
         SetElement(key: requestKey(identity, destination).bytes, timeout: timeout)
     }
 
-    /// As `request`, of one attempt: with the port of this host's side.
+    /// As `request`, of one attempt: with the port of this host's side, and the stamp that is the broker's answer.
     package static func attempt(
-        _ identity: Identity,
         _ destination: Destination,
         localPort: UInt16,
-        then chain: String,
+        _ answer: Stamp,
         timeout: UInt64,
     ) -> SetElement {
-        var key = requestKey(identity, destination)
+        var key = requestKey(answer.identity, destination)
         key.port(localPort)
-        return SetElement(key: key.bytes, data: .goto(chain), timeout: timeout)
+        return SetElement(key: key.bytes, data: .mark(answer.mark), timeout: timeout)
     }
 
-    /// An element for a transport without ports.
-    package static func other(_ identity: Identity, _ destination: Destination, then chain: String) -> SetElement {
+    /// An element for a transport without ports, with the stamp that is the broker's answer.
+    package static func other(_ destination: Destination, _ answer: Stamp) -> SetElement {
         var key = Key()
-        key.host(identity.mark)
+        key.host(answer.identity.mark)
         key.address(destination.address)
         key.transport(destination.transport)
-        return SetElement(key: key.bytes, data: .goto(chain))
+        return SetElement(key: key.bytes, data: .mark(answer.mark))
     }
 
     /// What the kernel knows of a cgroup and a user: which identity sends, and which stamps are its own.

@@ -35,7 +35,6 @@ extension Layout {
         }
         return [
             ChainDefinition("allow", [RuleLine(then: stamp, .accept)]),
-            ChainDefinition("observe", [RuleLine(then: stamp), RuleLine(then: state(.observed), .accept)]),
             ChainDefinition("admit_inbound", [RuleLine(then: stamp), RuleLine(then: state(.inbound), .accept)]),
             ChainDefinition(
                 "refuse",
@@ -45,7 +44,14 @@ extension Layout {
                     RuleLine(then: .rejectProhibited),
                 ],
             ),
-            ChainDefinition("discard", [RuleLine(then: .drop)]),
+            // The broker's answer is the stamp itself.
+            ChainDefinition(
+                "answer",
+                [
+                    RuleLine(.mark(mask: 0xff, equals: UInt32(Stamp.State.denied.rawValue)), then: .goto("refuse")),
+                    RuleLine(then: .accept),
+                ],
+            ),
             ChainDefinition(
                 "kernel",
                 [RuleLine(then: .setMark(Stamp(.kernel, generation: 0, .allowed).mark), .accept)]
@@ -94,10 +100,15 @@ extension Layout {
             ChainDefinition(
                 "judge\(suffix)",
                 [
-                    RuleLine(only, then: .verdictMap(request + [.sourcePort], map: "answers\(suffix)")),
-                    RuleLine(only, .member(request, set: "grants\(suffix)"), then: .goto("admit\(suffix)")),
+                    // The policy first: what it allows pays for nothing else.
                     RuleLine(only, .member(request, set: "hosts\(suffix)"), then: .goto("admit\(suffix)")),
                     RuleLine(then: .verdictMap([.mark(mask: Self.shardMask)], map: "shards\(suffix)")),
+                    RuleLine(only, .member(request, set: "grants\(suffix)"), then: .goto("admit\(suffix)")),
+                    RuleLine(
+                        only,
+                        then: .setMarkFromMap(request + [.sourcePort], map: "answers\(suffix)"),
+                        .goto("answer"),
+                    ),
                     RuleLine(only, .member(request, set: "denied\(suffix)"), then: .goto("refuse")),
                 ],
             ),
@@ -107,7 +118,11 @@ extension Layout {
             ChainDefinition(
                 "answered\(suffix)",
                 [
-                    RuleLine(only, then: .verdictMap(request + [.sourcePort], map: "answers\(suffix)")),
+                    RuleLine(
+                        only,
+                        then: .setMarkFromMap(request + [.sourcePort], map: "answers\(suffix)"),
+                        .goto("answer"),
+                    ),
                     RuleLine(only, .member(request, set: "denied\(suffix)"), then: .goto("refuse")),
                 ],
             ),
@@ -117,7 +132,11 @@ extension Layout {
             ChainDefinition(
                 "arrive\(suffix)",
                 [
-                    RuleLine(only, then: .verdictMap(arrival + [.sourcePort], map: "arrivals\(suffix)")),
+                    RuleLine(
+                        only,
+                        then: .setMarkFromMap(arrival + [.sourcePort], map: "arrivals\(suffix)"),
+                        .accept,
+                    ),
                     RuleLine(then: .verdictMap([.mark(mask: Self.shardMask)], map: "listens\(suffix)")),
                     RuleLine(only, .member(arrival, set: "knocks\(suffix)"), then: .drop),
                     RuleLine(then: .queue(queue(.inbound))),
@@ -161,6 +180,11 @@ extension Layout {
         let sender = RuleLine(then: .queue(queue(.sender)))
         let identified = perDepth("sender") { cgroup in
             [
+                RuleLine(
+                    .mark(mask: .max, equals: 0),
+                    then: .setMarkFromMap([cgroup, .uid], map: "workloads"),
+                    .accept
+                ),
                 RuleLine(.member([cgroup, .uid, .mark(mask: Stamp.generationMask)], set: "senders"), then: .accept),
                 RuleLine(then: .setMarkFromMap([cgroup, .uid], map: "workloads"), .accept),
                 sender,
@@ -221,11 +245,13 @@ extension Layout {
                 RuleLine(.member([.transport], set: "ported"), then: .goto("decide_ported")),
                 RuleLine(
                     .nfproto(.v4),
-                    then: .verdictMap([.identity, .destination(.v4), .transport], map: "others4"),
+                    then: .setMarkFromMap([.identity, .destination(.v4), .transport], map: "others4"),
+                    .goto("answer"),
                 ),
                 RuleLine(
                     .nfproto(.v6),
-                    then: .verdictMap([.identity, .destination(.v6), .transport], map: "others6"),
+                    then: .setMarkFromMap([.identity, .destination(.v6), .transport], map: "others6"),
+                    .goto("answer"),
                 ),
                 RuleLine(then: .goto("ask")),
             ],
@@ -360,11 +386,13 @@ extension Layout {
                 RuleLine(.member([.transport], set: "ported"), then: .goto("forward_ported")),
                 RuleLine(
                     .nfproto(.v4),
-                    then: .verdictMap([.identity, .destination(.v4), .transport], map: "others4"),
+                    then: .setMarkFromMap([.identity, .destination(.v4), .transport], map: "others4"),
+                    .goto("answer"),
                 ),
                 RuleLine(
                     .nfproto(.v6),
-                    then: .verdictMap([.identity, .destination(.v6), .transport], map: "others6"),
+                    then: .setMarkFromMap([.identity, .destination(.v6), .transport], map: "others6"),
+                    .goto("answer"),
                 ),
                 RuleLine(then: .queue(queue(.forward))),
             ],

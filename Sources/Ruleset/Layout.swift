@@ -90,15 +90,17 @@ extension Layout {
             let suffix = Self.suffix(family)
             let address: SetDefinition.FieldType = family == .v4 ? .ipv4 : .ipv6
             let request: [SetDefinition.FieldType] = [.mark, address, .transport, .service]
+            // What changes with every request holds marks, not verdicts: for each element with a `goto` the kernel looks
+            // through the whole table again (Linux 6.18).
             sets += [
                 SetDefinition("grants\(suffix)", key: request, hasTimeout: true),
                 SetDefinition("hosts\(suffix)", key: request),
-                SetDefinition("answers\(suffix)", key: request + [.service], data: .verdict, hasTimeout: true),
-                SetDefinition("arrivals\(suffix)", key: request + [.service], data: .verdict, hasTimeout: true),
+                SetDefinition("answers\(suffix)", key: request + [.service], data: .mark, hasTimeout: true),
+                SetDefinition("arrivals\(suffix)", key: request + [.service], data: .mark, hasTimeout: true),
                 SetDefinition("denied\(suffix)", key: request, counts: true),
                 SetDefinition("knocks\(suffix)", key: request, counts: true),
                 SetDefinition("seen\(suffix)", key: request, counts: true),
-                SetDefinition("others\(suffix)", key: [.mark, address, .transport], data: .verdict, counts: true),
+                SetDefinition("others\(suffix)", key: [.mark, address, .transport], data: .mark, counts: true),
             ]
             for shard in 0..<Self.shards {
                 sets.append(SetDefinition("rules\(suffix)_\(shard)", key: request, isInterval: true))

@@ -119,6 +119,7 @@ package struct NftText {
         case .nfproto(.v6): return "meta nfproto ipv6"
         case .transport(let transport): return "meta l4proto \(transport)"
         case .member(let fields, let set): return "\(self.fields(fields)) @\(set)"
+        case .mark(mask: .max, let value): return "ct mark \(hex(value))"
         case .mark(let mask, let value): return "ct mark & \(hex(mask)) == \(hex(value))"
         case .markNot(let mask, let value): return "ct mark & \(hex(mask)) != \(hex(value))"
         case .tcpFlags(let mask, let value): return "tcp flags & (\(flags(mask))) == \(flags(value))"

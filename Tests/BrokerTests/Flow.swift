@@ -53,8 +53,8 @@ struct Packet {
 /// What becomes of a packet in the chains.
 enum Fate {
     case accepted(how: String)
-    /// By an element that counts, or an answer.
-    case refused
+    /// By an element that counts, or by an answer.
+    case refused(isCounted: Bool)
     case logged(LoggedKind, how: String)
     /// As a frame that no socket sent.
     case injected

@@ -34,19 +34,18 @@ extension KernelModel {
     /// `goto CHAIN` of those that settle.
     private mutating func end(_ chain: String, _ flow: inout Flow, at now: Instant) -> Fate {
         let stamp = lookUp("stamps", host(flow.identity), at: now)
-        guard chain == "refuse" || stamp != nil else { return .vanished("no stamp for identity \(flow.identity >> 16)") }
+        guard chain == "refuse" || stamp != nil else {
+            return .vanished("no stamp for identity \(flow.identity >> 16)")
+        }
         if case .mark(let mark)? = stamp?.data, chain != "refuse" { flow.mark = mark }
         switch chain {
         case "allow": return .accepted(how: "answer")
-        case "observe":
-            flow.mark = flow.mark & Stamp.generationMask | UInt32(Stamp.State.observed.rawValue)
-            return .accepted(how: "answer")
         case "admit_inbound":
             flow.mark = flow.mark & Stamp.generationMask | UInt32(Stamp.State.inbound.rawValue)
             return .accepted(how: "answer")
         case "refuse":
             flow.mark = flow.mark & Stamp.generationMask | UInt32(Stamp.State.denied.rawValue)
-            return .refused
+            return .refused(isCounted: true)
         default: return .vanished("there is no chain \(chain)")
         }
     }
@@ -61,10 +60,16 @@ extension KernelModel {
     /// `answered4` and `answered6`.
     private mutating func answered(_ flow: inout Flow, at now: Instant) -> Fate? {
         let answers = request(flow.identity, flow.destination, port: flow.otherPort)
-        if case .goto(let chain)? = lookUp("answers\(suffix(flow.destination))", answers, at: now)?.data {
-            return end(chain, &flow, at: now)
-        }
-        return nil
+        return answer("answers\(suffix(flow.destination))", answers, &flow, at: now)
+    }
+
+    /// What the broker answered, which is the stamp itself.
+    private mutating func answer(_ map: String, _ key: [UInt8], _ flow: inout Flow, at now: Instant) -> Fate? {
+        guard case .mark(let mark)? = lookUp(map, key, at: now)?.data else { return nil }
+        flow.mark = mark
+        let isDenied = mark & 0xff == UInt32(Stamp.State.denied.rawValue)
+        guard isDenied, case .refused = end("refuse", &flow, at: now) else { return .accepted(how: "answer") }
+        return .refused(isCounted: map.hasPrefix("others"))
     }
 
     private mutating func refusedBefore(_ flow: inout Flow, at now: Instant) -> Fate? {
@@ -91,13 +96,12 @@ extension KernelModel {
         key.host(flow.identity)
         key.address(flow.destination.address)
         key.transport(flow.destination.transport)
-        guard case .goto(let chain)? = lookUp("others\(suffix(flow.destination))", key.bytes, at: now)?.data else {
-            return nil
-        }
-        return end(chain, &flow, at: now)
+        return answer("others\(suffix(flow.destination))", key.bytes, &flow, at: now)
     }
 
-    private mutating func isCurrent(_ flow: Flow, at now: Instant) -> Bool { holds("current", host(flow.mark), at: now) }
+    private mutating func isCurrent(_ flow: Flow, at now: Instant) -> Bool {
+        holds("current", host(flow.mark), at: now)
+    }
 
     /// The output hook: `identify`, then `decide`.
     mutating func output(_ flow: inout Flow, _ packet: Packet, cgroup: UInt64, uid: UInt32, at now: Instant) -> Fate {
@@ -141,18 +145,23 @@ extension KernelModel {
         if flow.destination.transport == .tcp, !packet.opensFlow, isCurrent(flow, at: now) {
             return .accepted(how: "current")
         }
-        guard case .mark(let mark)? = lookUp("owners", cgroupKey(receiver), at: now)?.data else { return .asked(.receiver) }
+        guard case .mark(let mark)? = lookUp("owners", cgroupKey(receiver), at: now)?.data else {
+            return .asked(.receiver)
+        }
         flow.mark = mark
         if isCurrent(flow, at: now) { return .accepted(how: "owners") }
         let suffix = suffix(flow.destination)
         let answers = request(flow.identity, flow.destination, port: flow.otherPort)
-        if case .goto(let chain)? = lookUp("arrivals\(suffix)", answers, at: now)?.data { return end(chain, &flow, at: now) }
+        if let fate = answer("arrivals\(suffix)", answers, &flow, at: now) { return fate }
         let shard = Int(flow.mark & Layout.shardMask) >> 16
         if covers("listen\(suffix)_\(shard)", request(flow.identity, flow.destination, interval: true)) {
-            guard case .accepted = end("admit_inbound", &flow, at: now) else { return .vanished("no stamp for a listener") }
+            guard case .accepted = end("admit_inbound", &flow, at: now) else {
+                return .vanished("no stamp for a listener")
+            }
             return .logged(.inbound, how: "listen")
         }
-        return holds("knocks\(suffix)", request(flow.identity, flow.destination), at: now) ? .refused : .asked(.inbound)
+        return holds("knocks\(suffix)", request(flow.identity, flow.destination), at: now)
+            ? .refused(isCounted: true) : .asked(.inbound)
     }
 
     /// The forward hook.

@@ -43,7 +43,8 @@ struct KernelModel {
     private mutating func remove(_ element: SetElement, _ definition: SetDefinition) {
         let name = definition.name
         if definition.isInterval {
-            guard let place = intervals[name]?.firstIndex(where: { $0.key == element.key && $0.keyEnd == element.keyEnd })
+            guard
+                let place = intervals[name]?.firstIndex(where: { $0.key == element.key && $0.keyEnd == element.keyEnd })
             else {
                 errors.append("\(name): an interval to delete is not there")
                 return

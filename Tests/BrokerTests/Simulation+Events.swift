@@ -7,12 +7,15 @@ import Ruleset
 extension Simulation {
     mutating func passTime() {
         let steps: [Instant.Span] = [
-            Instant.Span(nanoseconds: 1), Instant.Span(nanoseconds: 700_000), .milliseconds(20), .seconds(1), .seconds(4),
+            Instant.Span(nanoseconds: 1), Instant.Span(nanoseconds: 700_000), .milliseconds(20), .seconds(1),
+            .seconds(4),
             .seconds(11), .seconds(60),
         ]
         let step = random.pick(steps)
         // No packet waits unread for long.
-        if step >= Instant.Span.seconds(1) { while waiting.values.contains(where: { !$0.isDelivered }), failures.isEmpty { deliver() } }
+        if step >= Instant.Span.seconds(1) {
+            while waiting.values.contains(where: { !$0.isDelivered }), failures.isEmpty { deliver() }
+        }
         now = now + step
         // A daemon that is busy comes late.
         guard !random.chance(15) else { return }
@@ -99,7 +102,8 @@ extension Simulation {
     }
 
     /// Whether the policies and grants let the process reach this.
-    private func mayReach(_ process: Universe.Process, _ destination: Destination, byCgroupAlone: Bool = false) -> Bool {
+    private func mayReach(_ process: Universe.Process, _ destination: Destination, byCgroupAlone: Bool = false) -> Bool
+    {
         if settings.observesOnly { return true }
         let path = Universe.paths[process.place]
         if path == settings.daemonCgroup {
@@ -173,10 +177,11 @@ extension Simulation {
             let admitted =
                 !flow.destination.transport.hasPorts
                 || mayBeReached(process, from: flow.destination.address, flow.destination)
-            // While an answer waits, the next packet from outside stamps the connection by the cgroup alone.
+            // What the process may reach it may hear from. While an answer waits, the next packet from outside stamps the
+            // connection by the cgroup alone.
             may =
                 admitted
-                || packet.isReply
+                || (packet.isReply || !packet.opensFlow)
                     && (mayReach(process, flow.destination) || mayReach(process, flow.destination, byCgroupAlone: true))
         }
         if !may { fail("let through by \(how): \(flow), \(process), \(Universe.paths[process.place]), \(packet)") }
@@ -187,10 +192,13 @@ extension Simulation {
         guard failures.isEmpty else { return }
         let known = Set(broker.assignments.values.map(\.identity.number)).union([0, Identity.kernel.number])
         for name in kernel.sets.keys {
-            guard ["grants", "hosts", "current", "stamps", "denied", "knocks", "seen", "others"].contains(where: name.hasPrefix)
+            guard
+                ["grants", "hosts", "current", "stamps", "denied", "knocks", "seen", "others"].contains(
+                    where: name.hasPrefix
+                )
             else { continue }
-            // The kernel's timeouts are in whole milliseconds.
-            for key in kernel.keys(name, at: now + .milliseconds(1)) where !known.contains(UInt16(key[2]) | UInt16(key[3]) << 8) {
+            for key in kernel.keys(name, at: now)
+            where !known.contains(UInt16(key[2]) | UInt16(key[3]) << 8) {
                 fail("\(name) has an element of nobody")
             }
         }
@@ -200,7 +208,8 @@ extension Simulation {
             }
         }
         checkGrants()
-        for (key, _) in broker.windows where key.isInKernel && !kernel.keys(key.set, at: now).contains(key.element.key) {
+        for (key, _) in broker.windows where key.isInKernel && !kernel.keys(key.set, at: now).contains(key.element.key)
+        {
             fail("the window \(key) has no element")
         }
     }
@@ -219,14 +228,11 @@ extension Simulation {
             if isThere, decision.reason == .deniedByRule || decision.reason == .specialAddress {
                 fail("grant \(grant.id) is in force though \(decision.reason.rawValue)")
             }
-            // An element of an ended grant in its last millisecond may keep a new one from getting its time before 6.12.
-            if !isThere, kernel.renewsTimeouts, now < grant.expiry, decision.reason == .unknownDestination {
+            if !isThere, now < grant.expiry, decision.reason == .unknownDestination {
                 fail("grant \(grant.id) is not in force")
             }
         }
-        // The kernel's timeouts are in whole milliseconds.
-        let soon = now + .milliseconds(1)
-        let there = kernel.keys("grants4", at: soon).count + kernel.keys("grants6", at: soon).count
+        let there = kernel.keys("grants4", at: now).count + kernel.keys("grants6", at: now).count
         if there > covered { fail("\(there) grants are in force, \(covered) are known") }
     }
 }

@@ -25,6 +25,8 @@ struct Simulation {
     var settings: Broker.Settings
     var cgroupIDs: [UInt64] = Universe.paths.indices.map { UInt64(10 + $0) }
     var nextCgroup: UInt64 = 100
+    /// The process that listens, by port and transport.
+    let listeners: [Int]
     var flows: [Int: Flow] = [:]
     var nextFlow = 0
     /// Packets in the queues, by number.
@@ -43,6 +45,8 @@ struct Simulation {
     var lost: UInt64 = 0
     var mistaken: UInt64 = 0
     var untold: UInt64 = 0
+    /// Refused by the answer to another attempt of the same port.
+    var uncounted: UInt64 = 0
     var accepted = 0
     var reloads = 0
     /// Told of without being refused, by destination.
@@ -55,6 +59,7 @@ struct Simulation {
         settings = Universe.settings(&random)
         broker = Broker(settings: settings, policies: policies)
         kernel = KernelModel(renewsTimeouts: Bool.random(using: &random))
+        listeners = (0..<16).map { _ in Int.random(in: 0..<Universe.processes.count, using: &random) }
         self.random = random
         let layout = Layout(firstQueue: 8100, observesOnly: settings.observesOnly)
         kernel.apply(layout.constants + broker.elements(), at: now)
@@ -112,8 +117,10 @@ struct Simulation {
                 fail("\(set)\(suffix) still has \(kernel.keys(set + suffix, at: now).count) elements")
             }
         }
-        if told + (weather == .calm ? 0 : untold) < refused {
-            fail("\(refused) packets were refused, \(told) told of (\(untold) dropped after they were let through), \(ledger.filter { $0.value != 0 })")
+        if told + uncounted + (weather == .calm ? 0 : untold) < refused {
+            fail(
+                "\(refused) packets were refused, \(told) told of (\(untold) dropped after they were let through), \(ledger.filter { $0.value != 0 })"
+            )
         }
         if weather == .calm, told > refused + mistaken { fail("\(refused) packets were refused and \(told) told of") }
     }
@@ -131,12 +138,14 @@ struct Simulation {
         }
         // A port of its own for every process, so that an attempt is one program's; few, so that they come again.
         let port = UInt16(40_000 + process * 4 + Int.random(in: 0..<4, using: &random))
+        // A port has one listener.
+        let listener = listeners[(Int(destination.port) + Int(destination.transport.number)) % listeners.count]
         let flow = Flow(
             kind: kind,
             destination: destination,
             otherPort: destination.transport.hasPorts ? port : 0,
-            process: process,
-            receiver: Int.random(in: 0..<Universe.processes.count, using: &random),
+            process: kind == .inbound ? listener : process,
+            receiver: listener,
         )
         flows[nextFlow] = flow
         nextFlow += 1
@@ -228,7 +237,8 @@ struct Simulation {
                     ),
                 )
             }
-        case .refused:
+        case .refused(let isCounted):
+            if !isCounted, packet.toldRefused == 0 { uncounted += 1 }
             refuse(flow, packet)
         case .asked(let question):
             var packet = packet
@@ -242,10 +252,16 @@ struct Simulation {
         case .injected:
             // Its stamp was taken off while it waited; it may have been told of before.
             if packet.toldRefused > 0 { mistaken += 1 }
-            refuse(flow, packet)
+            if settings.observesOnly { accepted += 1 } else { refuse(flow, packet) }
             let destination = flow.destination
             logged.append(
-                LoggedPacket(kind: .injected, destination: destination, source: destination.address, opensFlow: true, local: nil),
+                LoggedPacket(
+                    kind: .injected,
+                    destination: destination,
+                    source: destination.address,
+                    opensFlow: true,
+                    local: nil
+                ),
             )
         case .vanished(let why):
             fail("\(flow): \(why)")
@@ -292,9 +308,14 @@ struct Simulation {
             arrived: now,
         )
         note("\(packet.kind) \(flow.destination) #\(number) of \(flow.process)")
-        let orphans = broker.orphans
+        let (orphans, counted) = (broker.orphans, countedAlone)
         let actions = broker.handle(question, at: now)
-        perform(actions, of: number, isOrphan: broker.orphans > orphans)
+        perform(actions, of: number, isOrphan: broker.orphans > orphans && counted == countedAlone)
+    }
+
+    /// How many packets the broker has counted in windows that the kernel knows nothing of, or told of as their first.
+    private var countedAlone: UInt64 {
+        broker.windows.reduce(0) { $0 + ($1.key.isInKernel ? 0 : $1.value.dropped + 1) }
     }
 
     private mutating func tellLogged() {
@@ -320,7 +341,9 @@ struct Simulation {
             case .cut(let identity, let generation, let destination):
                 let mark = Stamp(identity, generation: generation, .new).mark
                 for (number, flow) in flows
-                where flow.mark & Stamp.generationMask == mark && flow.destination == destination && flow.kind != .inbound {
+                where flow.mark & Stamp.generationMask == mark && flow.destination == destination
+                    && flow.kind != .inbound
+                {
                     flows[number]?.mark = mark
                 }
             case .recheck(let identity): recheck(identity)
@@ -335,11 +358,13 @@ struct Simulation {
             case .saveAssignments: break
             }
         }
-        for (reference, answer) in answers.sorted(by: { $0.0.packet < $1.0.packet }) { finish(reference, answer, isOrphan: isOrphan, isTold: told > before) }
+        for (reference, answer) in answers.sorted(by: { $0.0.packet < $1.0.packet }) {
+            finish(reference, answer, isOrphan: isOrphan, isTold: told > before)
+        }
     }
 
     mutating func settle(_ key: Window.Key) {
-        let packets = kernel.take(key.element, from: key.set) ?? 0
+        let packets = key.isInKernel ? kernel.take(key.element, from: key.set) ?? 0 : 0
         perform(broker.settled(key, packets: packets, at: now), of: nil)
     }
 
@@ -354,7 +379,8 @@ struct Simulation {
             let local = facts(flow.kind == .inbound ? flow.process : flow.receiver)
             guard broker.identity(path: local.path, uid: local.uid).identity == identity else { continue }
             let peer = flow.destination.address
-            if !broker.mayGoOn(identity, from: peer, port: flow.destination.port, transport: flow.destination.transport) {
+            if !broker.mayGoOn(identity, from: peer, port: flow.destination.port, transport: flow.destination.transport)
+            {
                 drop(flow: number)
                 flows[number]?.mark = 0
             }
@@ -375,7 +401,12 @@ struct Simulation {
         if event.verdict == nil || event.reason == nil { fail("an event without a verdict") }
     }
 
-    private mutating func finish(_ reference: PacketReference, _ answer: BrokerAction.Answer, isOrphan: Bool, isTold: Bool) {
+    private mutating func finish(
+        _ reference: PacketReference,
+        _ answer: BrokerAction.Answer,
+        isOrphan: Bool,
+        isTold: Bool
+    ) {
         guard let packet = waiting.removeValue(forKey: reference.packet), packet.isDelivered else {
             return fail("packet \(reference.packet) was answered, and did not wait")
         }

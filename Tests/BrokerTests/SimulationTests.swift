@@ -17,7 +17,9 @@ struct SimulationTests {
             #expect(simulation.failures == [], "EGRESSD_SEED=\(seed), \(weather)")
             if !simulation.failures.isEmpty { return }
         }
-        print("simulation, \(weather): \(seeds.count) seeds from \(seeds[0]), \(accepted) let through, \(refused) refused")
+        print(
+            "simulation, \(weather): \(seeds.count) seeds from \(seeds[0]), \(accepted) let through, \(refused) refused"
+        )
         // A simulation in which nothing happens shows nothing.
         #expect(seeds.count == 1 || accepted > 1000 && refused > 1000)
     }

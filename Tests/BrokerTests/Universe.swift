@@ -32,7 +32,9 @@ struct Universe {
         return address
     }
 
-    static let outside = ["10.0.0.1", "10.0.0.2", "10.0.1.1", "169.254.169.254", "fd00::1", "fd00:ec2::254"].map(address)
+    static let outside = ["10.0.0.1", "10.0.0.2", "10.0.1.1", "169.254.169.254", "fd00::1", "fd00:ec2::254"].map(
+        address
+    )
     static let loopback = ["127.0.0.1", "::1"].map(address)
     static let ports: [UInt16] = [22, 80, 443, 5000]
 
@@ -56,7 +58,8 @@ struct Universe {
         "169.254.0.0/16", "127.0.0.0/8", "::1/128", "fd00:ec2::254/128",
     ].map(prefix)
 
-    private static let specs = ["443", "22", "80-443", "any", "5000/udp", "any/udp", "1-22", "80-5000/udp"].map { text in
+    private static let specs = ["443", "22", "80-443", "any", "5000/udp", "any/udp", "1-22", "80-5000/udp"].map {
+        text in
         guard let spec = try? PortSpec(text) else { preconditionFailure("\(text) is no port") }
         return spec
     }
@@ -83,8 +86,12 @@ struct Universe {
             name: identity.name,
             cgroup: glob,
             user: identity.user,
-            allow: (0..<Int.random(in: 0...3, using: &random)).map { rule("allow-\($0)", &random, mayWantProgram: true) },
-            deny: (0..<Int.random(in: 0...2, using: &random)).map { rule("deny-\($0)", &random, mayWantProgram: false) },
+            allow: (0..<Int.random(in: 0...3, using: &random)).map {
+                rule("allow-\($0)", &random, mayWantProgram: true)
+            },
+            deny: (0..<Int.random(in: 0...2, using: &random)).map {
+                rule("deny-\($0)", &random, mayWantProgram: false)
+            },
             listen: (0..<Int.random(in: 0...1, using: &random)).map { number in
                 let from = random.chance(30) ? [AddressPrefix.allV4, .allV6] : [random.pick(prefixes)]
                 return ListenRule(name: "listen-\(number)", from: from, ports: [random.pick(specs)])
@@ -103,7 +110,9 @@ struct Universe {
             guard !cgroups.contains("\(identity.glob) \(identity.user ?? 0)") else { continue }
             if let known = old[identity.name] {
                 if random.chance(20) { continue }
-                chosen.append(random.chance(keeps) ? known : random.chance(50) ? nudged(known, &random) : workload(index, &random))
+                chosen.append(
+                    random.chance(keeps) ? known : random.chance(50) ? nudged(known, &random) : workload(index, &random)
+                )
             } else {
                 guard random.chance(60) else { continue }
                 chosen.append(workload(index, &random))

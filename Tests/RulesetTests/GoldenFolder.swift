@@ -1,0 +1,93 @@
+import Glibc
+import Policy
+import PolicyFiles
+
+/// One folder of fixtures: a policy and what it compiles to.
+struct GoldenFolder {
+    let name: String
+
+    private static let root = #filePath.split(separator: "/").dropLast(1).reduce("") { $0 + "/" + $1 } + "/Fixtures"
+
+    private var path: String { "\(Self.root)/\(name)" }
+
+    /// The names of all folders, sorted.
+    static var names: [String] {
+        guard let stream = unsafe opendir(root) else { return [] }
+        defer { unsafe closedir(stream) }
+        var names: [String] = []
+        while let entry = unsafe readdir(stream) {
+            let name = unsafe UnsafeRawPointer(entry) + (MemoryLayout<dirent>.offset(of: \.d_name) ?? 0)
+            let text = unsafe String(cString: name.assumingMemoryBound(to: CChar.self))
+            if text.first?.isNumber == true { names.append(text) }
+        }
+        return names.sorted()
+    }
+
+    struct NotOne: Error {}
+
+    func workload() throws -> Workload {
+        let loader = PolicyLoader(resolveUser: { _ in nil }, resolverFile: "/nonexistent")
+        let workloads = try loader.loadPolicies(path).workloads
+        guard let first = workloads.first, workloads.count == 1 else { throw NotOne() }
+        return first
+    }
+
+    var golden: String? { Files.read("\(path)/golden.nft") }
+
+    func write(_ text: String) { Files.write(text, to: "\(path)/golden.nft") }
+}
+
+/// Whole files, for tests.
+enum Files {
+    static func read(_ path: String) -> String? {
+        guard let file = unsafe fopen(path, "r") else { return nil }
+        defer { unsafe fclose(file) }
+        var bytes = [UInt8](repeating: 0, count: 4 << 20)
+        let count = unsafe fread(&bytes, 1, bytes.count, file)
+        return String(decoding: bytes.prefix(count), as: UTF8.self)
+    }
+
+    static func write(_ text: String, to path: String) {
+        guard let file = unsafe fopen(path, "w") else { return }
+        defer { unsafe fclose(file) }
+        let bytes = Array(text.utf8)
+        unsafe fwrite(bytes, 1, bytes.count, file)
+    }
+}
+
+/// Runs `nft -c` where it can do no harm.
+enum Command {
+    static func exists(_ path: String) -> Bool { unsafe access(path, X_OK) == 0 }
+
+    struct Failed: Error {
+        let what: String
+    }
+
+    /// What `nft -c -f` in a new network namespace says of the text, and its exit status.
+    static func check(_ text: String) throws -> (status: Int32, output: String) {
+        var template = Array("/tmp/egressd-nft-XXXXXX".utf8CString)
+        let descriptor = unsafe mkstemp(&template)
+        guard descriptor >= 0 else { throw Failed(what: "mkstemp") }
+        close(descriptor)
+        let file = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        defer {
+            _ = unsafe unlink(file)
+            _ = unsafe unlink(file + ".out")
+        }
+        Files.write(text, to: file)
+        let status = try run(["/bin/sh", "-c", "exec unshare -n nft -c -f '\(file)' >'\(file).out' 2>&1"])
+        return (status, Files.read(file + ".out") ?? "")
+    }
+
+    private static func run(_ arguments: [String]) throws -> Int32 {
+        var argv: [UnsafeMutablePointer<CChar>?] = unsafe arguments.map { unsafe strdup($0) } + [nil]
+        defer { unsafe argv.forEach { unsafe free($0) } }
+        var pid: pid_t = 0
+        guard unsafe posix_spawn(&pid, arguments[0], nil, nil, &argv, environ) == 0 else {
+            throw Failed(what: "posix_spawn \(arguments[0])")
+        }
+        var status: Int32 = 0
+        while unsafe waitpid(pid, &status, 0) < 0 { guard errno == EINTR else { throw Failed(what: "waitpid") } }
+        return status & 0x7f == 0 ? status >> 8 & 0xff : -1
+    }
+}
