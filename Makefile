@@ -29,7 +29,7 @@ help:
 build:
 	$(SWIFT) build $(RELEASE_FLAGS) --product egressd
 
-demo: build
+demo: deps build
 	@$(PYTHON) Tests/Lab/demo.py
 
 test:
@@ -45,10 +45,10 @@ unit-debug:
 unit-release:
 	$(SWIFT) test -c release -Xswiftc -enable-testing --scratch-path $(BUILD)/release-tests $(SWIFT_FLAGS)
 
-lab: build
+lab: deps build
 	@$(PYTHON) -m pytest -p no:cacheprovider -q Tests/Lab $(LAB)
 
-bench: build
+bench: deps build
 	@$(PYTHON) Tests/Bench/bench.py $(BENCH)
 
 fuzz:
