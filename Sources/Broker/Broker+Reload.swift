@@ -25,6 +25,7 @@ extension Broker {
             changes += Elements.assignment(assignment).map(\.undone)
             names[assignment.identity.number] = nil
             goneIdentities.append(assignment.identity)
+            retired[assignment.identity.number] = assignment.generation
             removed.append(name)
         }
         var free = Identity.firstWorkload
@@ -32,7 +33,9 @@ extension Broker {
         var taken = Set(assignments.values.map(\.identity.number)).union(goneIdentities.map(\.number))
         for name in added.sorted() {
             guard let number = Self.nextFree(&free, &taken), let workload = policies[name] else { continue }
-            let assignment = Assignment(identity: Identity(number: number), generation: 1)
+            // The stamps of who had the number before are not this one's.
+            let generation = retired.removeValue(forKey: number).map { $0 &+ 1 } ?? 1
+            let assignment = Assignment(identity: Identity(number: number), generation: generation)
             assignments[name] = assignment
             names[number] = name
             saved[name] = assignment
@@ -49,10 +52,12 @@ extension Broker {
             let after = Elements.policy(of: new, identity: assignment.identity)
             let difference = ElementChange.difference(from: before, to: after)
             changes += difference
-            // What only the broker knows may have become narrower too: rules with a program, the mode for the unknown.
+            // What only the broker knows may have become narrower too: the mode for the unknown, and rules with a program,
+            // which take what they cover out of the unknown.
+            let programs = old.allow != new.allow && (old.allow + new.allow).contains { $0.executable != nil }
             let isNarrower =
-                difference.contains { !$0.remove.isEmpty } || old.allow.contains { $0.executable != nil }
-                || old.unknown != new.unknown || old.deny != new.deny
+                difference.contains { !$0.remove.isEmpty } || programs || old.unknown != new.unknown
+                || old.deny != new.deny
             guard isNarrower, !modeChanges else { continue }
             changes += raise(name, &saved)
             rechecked.append(assignment.identity)

@@ -86,6 +86,8 @@ package struct Broker {
     package internal(set) var policies: PolicySet
     package internal(set) var assignments: [String: Assignment]
     var names: [UInt16: String] = [:]
+    /// The last generations of numbers that no workload has now.
+    var retired: [UInt16: UInt8] = [:]
     var cgroups: [UInt64: Cgroup] = [:]
     package internal(set) var grants: [Int64: Grant] = [:]
     var nextGrant: Int64 = 1

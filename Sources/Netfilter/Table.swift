@@ -8,6 +8,18 @@
 // * Where the kernel has both flags (6.9 and later) the table is owned and persists: others can neither flush nor delete it,
 //   and it outlives the daemon. Elsewhere `nft flush ruleset` takes it away; nothing has rules then.
 // * A new daemon adopts the table in one transaction; a daemon whose owner lives is refused by the kernel.
+//
+// What the kernel taught (Linux 6.18, libnftnl 1.2.4, nft 1.0.6):
+//
+// * An element with a `goto` or `jump` makes the kernel validate the whole table, every element of every verdict map included:
+//   540 µs a commit with some thousand elements. Maps that change with requests hold marks.
+// * The type of a concatenation has 6 bits a field in 32: five fields at most, or `nft list` shows nonsense.
+// * Without the byte orders in a set's user data `nft list` shows marks the wrong way round; with one for a verdict map it
+//   aborts. The key of a set of one field is not padded: 4 bytes for `inet_proto` abort it too.
+// * A packet that conntrack calls invalid has no entry: every `ct mark` expression ends its rule, `ct mark set` does nothing.
+// * A packet that was queued comes back with its socket closed when the program closed it meanwhile: no user any more, but
+//   the cgroup still. Only what has no cgroup either is the kernel's own.
+// * The echo of a removed element (NLM_F_ECHO) has its last counter and the sequence number 0.
 internal import CNetfilter
 package import Ruleset
 

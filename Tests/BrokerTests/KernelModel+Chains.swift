@@ -79,16 +79,15 @@ extension KernelModel {
 
     /// `judge4` and `judge6`.
     private mutating func judge(_ flow: inout Flow, at now: Instant) -> Fate? {
-        if let fate = answered(&flow, at: now) { return fate }
         let suffix = suffix(flow.destination)
         let key = request(flow.identity, flow.destination)
-        if holds("grants\(suffix)", key, at: now) { return admit(&flow, how: "grants", at: now) }
         if holds("hosts\(suffix)", key, at: now) { return admit(&flow, how: "hosts", at: now) }
         let shard = Int(flow.mark & Layout.shardMask) >> 16
         if covers("rules\(suffix)_\(shard)", request(flow.identity, flow.destination, interval: true)) {
             return admit(&flow, how: "rules", at: now)
         }
-        return refusedBefore(&flow, at: now)
+        if holds("grants\(suffix)", key, at: now) { return admit(&flow, how: "grants", at: now) }
+        return answered(&flow, at: now) ?? refusedBefore(&flow, at: now)
     }
 
     private mutating func others(_ flow: inout Flow, at now: Instant) -> Fate? {

@@ -100,6 +100,21 @@ struct ReloadTests {
         #expect(next.assignments["renamed"]?.identity != old)
     }
 
+    @Test func whoGetsANumberAgainGetsAnotherGeneration() throws {
+        var scenario = try Scenario([try Scenario.workload()])
+        _ = try scenario.load([])
+        _ = try scenario.load([try Scenario.workload()])
+        #expect(scenario.broker.assignments["train"]?.identity.number == Identity.firstWorkload)
+        #expect(scenario.broker.assignments["train"]?.generation == 2)
+    }
+
+    @Test func aRuleForAProgramNarrowsWhatIsObserved() throws {
+        var scenario = try Scenario([try Scenario.workload(unknown: .observe)])
+        var after = try Scenario.workload(allow: [Self.web], executable: "/usr/bin/curl")
+        after.unknown = .observe
+        #expect(try scenario.load([after]).rechecked.count == 1)
+    }
+
     @Test func assignmentsGoOnOverARestart() throws {
         let known = Assignment(identity: Identity(number: 77), generation: 9)
         let policies = try PolicySet([try Scenario.workload(), try Scenario.workload("other")])

@@ -310,7 +310,8 @@ struct Simulation {
         note("\(packet.kind) \(flow.destination) #\(number) of \(flow.process)")
         let (orphans, counted) = (broker.orphans, countedAlone)
         let actions = broker.handle(question, at: now)
-        perform(actions, of: number, isOrphan: broker.orphans > orphans && counted == countedAlone)
+        let isCounted = counted != countedAlone
+        perform(actions, of: number, isOrphan: broker.orphans > orphans && !isCounted, isCounted: isCounted)
     }
 
     /// How many packets the broker has counted in windows that the kernel knows nothing of, or told of as their first.
@@ -328,7 +329,12 @@ struct Simulation {
     // MARK: Actions
 
     /// As the daemon does: changes at once, answers last.
-    mutating func perform(_ actions: [BrokerAction], of number: UInt32?, isOrphan: Bool = false) {
+    mutating func perform(
+        _ actions: [BrokerAction],
+        of number: UInt32?,
+        isOrphan: Bool = false,
+        isCounted: Bool = false,
+    ) {
         var answers: [(PacketReference, BrokerAction.Answer)] = []
         let before = told
         for action in actions {
@@ -359,7 +365,7 @@ struct Simulation {
             }
         }
         for (reference, answer) in answers.sorted(by: { $0.0.packet < $1.0.packet }) {
-            finish(reference, answer, isOrphan: isOrphan, isTold: told > before)
+            finish(reference, answer, isOrphan: isOrphan, isTold: told > before || isCounted)
         }
     }
 
