@@ -194,8 +194,14 @@ extension Broker {
     }
 
     /// Whether the packet may bear the stamp of the identity that its cgroup had before a reload.
+    ///
+    /// Not only what comes from that cgroup for certain: an answer for the identity that lost it would be found by what still
+    /// bears its stamp, and the socket may have been taken for another's.
     private func hasMoved(_ sender: Facts, at now: Instant) -> Bool {
-        movedCgroups[sender.cgroup].map { now < $0 } ?? false
+        if let until = movedCgroups[sender.cgroup], now < until { return true }
+        guard !leftIdentities.isEmpty else { return false }
+        let identity = resolve(path: sender.path, uid: sender.uid).identity
+        return leftIdentities[identity].map { now < $0 } ?? false
     }
 
     /// Drops a packet that is sent again and then meets what it should.

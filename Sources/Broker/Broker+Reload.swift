@@ -79,7 +79,7 @@ extension Broker {
         }
         changes += renewGrants(of: gone.union(changed).union(added), at: now)
 
-        let (moved, identityChanges) = resolveAgain()
+        let (moved, identityChanges) = resolveAgain(at: now)
         changes += identityChanges
         let touched = !(added.isEmpty && gone.isEmpty && changed.isEmpty) || oldSettings != settings
         guard touched else { return [] }
@@ -129,7 +129,7 @@ extension Broker {
     }
 
     /// Resolves every known cgroup again; which of them belong to another identity than before.
-    private mutating func resolveAgain() -> (moved: [UInt64], changes: [ElementChange]) {
+    private mutating func resolveAgain(at now: Instant) -> (moved: [UInt64], changes: [ElementChange]) {
         var moved: [UInt64] = []
         var changes: [ElementChange] = []
         for (id, cgroup) in cgroups {
@@ -138,8 +138,9 @@ extension Broker {
             for uid in cgroup.senders.keys { resolved.senders[uid] = resolve(path: cgroup.path, uid: uid) }
             guard resolved.receiver != cgroup.receiver || resolved.senders != cgroup.senders else { continue }
             changes += ElementChange.difference(from: elements(of: id, cgroup), to: elements(of: id, resolved))
-            let senders = cgroup.senders.contains { resolved.senders[$0.key]?.identity != $0.value.identity }
-            if senders || cgroup.receiver?.identity != resolved.receiver?.identity { moved.append(id) }
+            let left = cgroup.senders.filter { resolved.senders[$0.key]?.identity != $0.value.identity }.values
+            for assignment in left { leftIdentities[assignment.identity] = now + Self.unreadTime }
+            if !left.isEmpty || cgroup.receiver?.identity != resolved.receiver?.identity { moved.append(id) }
             cgroups[id] = resolved
         }
         return (moved, changes)

@@ -19,6 +19,7 @@ extension Broker {
         }
         forgetAttempts(at: now)
         movedCgroups = movedCgroups.filter { now < $0.value }
+        leftIdentities = leftIdentities.filter { now < $0.value }
         return actions
     }
 

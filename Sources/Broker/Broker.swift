@@ -103,6 +103,8 @@ package struct Broker {
     var attemptsForgotten = Instant(nanoseconds: 0)
     /// Cgroups that a reload gave to another identity, and until when packets may come that bear the stamp of the old one.
     var movedCgroups: [UInt64: Instant] = [:]
+    /// The identities that lost a cgroup by a reload, and until when packets may come that still bear their stamp.
+    var leftIdentities: [Identity: Instant] = [:]
     var scans: [Identity: ScanDetector] = [:]
     /// Packets that were dropped without an event: the last ones of closed sockets, and those that met no answer.
     package internal(set) var orphans: UInt64 = 0
