@@ -82,11 +82,11 @@ extension Broker {
         return changes
     }
 
-    /// Makes cgroups and users known before a packet of theirs asks; whether any of them was new.
-    package mutating func learn(all facts: [Facts]) -> (isNew: Bool, actions: [BrokerAction]) {
+    /// Makes cgroups and users known before a packet of theirs asks; the changes are empty when all were known.
+    package mutating func learn(all facts: [Facts]) -> [ElementChange] {
         var changes: [ElementChange] = []
         for facts in facts { changes += learn(facts).1 }
-        return (!changes.isEmpty, changes.isEmpty ? [] : [.change(changes)])
+        return changes
     }
 
     /// Where a user's packets can have come from when their socket cannot be found: the one workload that has this user.

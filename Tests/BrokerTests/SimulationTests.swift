@@ -2,11 +2,12 @@ import Testing
 
 /// Requests, holds, expiries, reloads, revocations, lost and repeated packets in any order.
 ///
-/// A failure names its seed; `EGRESSD_SEED` plays that one alone.
+/// A failure names its seed; `EGRESSD_SEED` plays that one alone. `SWIFT_DETERMINISTIC_HASHING=1` in both runs makes them
+/// the same to the last packet: what the broker keeps in dictionaries comes in any order.
 struct SimulationTests {
     @Test(arguments: Simulation.Weather.allCases)
     func invariantsHold(_ weather: Simulation.Weather) {
-        let seeds = SplitMix.wanted.map { [$0] } ?? (0..<80).map { _ in UInt64.random(in: 0...UInt64.max) }
+        let seeds = SplitMix.wanted.map { [$0] } ?? (0..<60).map { _ in UInt64.random(in: 0...UInt64.max) }
         var accepted = 0
         var refused: UInt64 = 0
         for seed in seeds {
