@@ -188,9 +188,9 @@ extension Daemon {
         let found = inspector.cgroups(ofUser: uid).compactMap { path in
             cgroups.id(of: path).map { Facts(cgroup: $0, path: path, uid: uid) }
         }
-        let (isNew, actions) = broker.learn(all: found)
-        perform(actions, flushing: false)
-        return isNew
+        let changes = broker.learn(all: found)
+        perform([.change(changes)], flushing: false)
+        return !changes.isEmpty
     }
 
     /// The path of a cgroup, looked up once.

@@ -160,7 +160,7 @@ package final class Daemon {
         let rows = try store.grants()
         let grants = rows.filter { $0.state == .active }.compactMap { Self.grant($0, at: now) }
         let changes = broker.restore(grants, nextGrant: (rows.map(\.id).max() ?? 0) + 1, at: now)
-        let elements = broker.elements() + changes
+        let elements = broker.elements() + changes + (exists ? knownCgroups() : [])
         let begin = Clock.now()
         try table.install(layout, elements: elements)
         let size = elements.reduce(0) { $0 + $1.add.count }
@@ -178,6 +178,18 @@ package final class Daemon {
         Log.info(
             "policy in force: \(count) workload\(count == 1 ? "" : "s"), \(grants.count) grants, mode \(configuration.mode)"
         )
+    }
+
+    /// What the table of an earlier daemon knows of cgroups, resolved anew: what it let through goes on without a question.
+    private func knownCgroups() -> [ElementChange] {
+        guard let keys = try? table.counts(of: "workloads").keys else { return [] }
+        let facts = keys.compactMap { key -> Facts? in
+            guard key.count == 12 else { return nil }
+            let id = key[..<8].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+            let uid = key[8...].reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+            return path(of: id).map { Facts(cgroup: id, path: $0, uid: uid) }
+        }
+        return broker.learn(all: facts)
     }
 
     /// Serves until it is told to stop.

@@ -25,7 +25,7 @@ package struct NetfilterError: Error, Hashable, CustomStringConvertible {
         let mend =
             switch code {
             case Self.notPermitted where isTaken, Self.busy where isTaken:
-                "; another program has it, most likely another egressd in this network namespace"
+                "; another egressd runs already in this network namespace, or another program has it"
             case Self.notPermitted: "; run as root or with CAP_NET_ADMIN"
             case Self.busy: "; another program uses it"
             case Self.noBuffers: "; raise net.core.rmem_max"

@@ -223,7 +223,7 @@ class Lab:
         def interrupt(number: int, _frame: Any) -> None:
             raise KeyboardInterrupt(signal.Signals(number).name)
 
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             self.stack.callback(signal.signal, number, signal.signal(number, interrupt))
 
     def _build(self) -> None:
