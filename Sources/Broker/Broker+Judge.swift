@@ -43,7 +43,7 @@ extension Broker {
         }
     }
 
-    private func decideUngoverned(_ identity: Identity, _ destination: Destination) -> Decision {
+    func decideUngoverned(_ identity: Identity, _ destination: Destination) -> Decision {
         if identity == .daemon, settings.upstreams.contains(destination.address), destination.port == 53 {
             return Decision(verdict: .allow, reason: .rule)
         }
@@ -111,7 +111,7 @@ extension Broker {
         return actions + settle(question, from.identity, decision, local: sender, at: now)
     }
 
-    private func decideLoopback(
+    func decideLoopback(
         _ from: Identity,
         _ to: Identity,
         _ question: PacketQuestion,
@@ -189,7 +189,7 @@ extension Broker {
         settle(question, .forwarded, decide(.forwarded, question.destination, nil), local: nil, at: now)
     }
 
-    private func workload(_ identity: Identity) -> Workload? {
+    func workload(_ identity: Identity) -> Workload? {
         names[identity.number].flatMap { policies[$0] }
     }
 
@@ -197,7 +197,7 @@ extension Broker {
     ///
     /// Not only what comes from that cgroup for certain: an answer for the identity that lost it would be found by what still
     /// bears its stamp, and the socket may have been taken for another's.
-    private func hasMoved(_ sender: Facts, at now: Instant) -> Bool {
+    func hasMoved(_ sender: Facts, at now: Instant) -> Bool {
         if let until = movedCgroups[sender.cgroup], now < until { return true }
         guard !leftIdentities.isEmpty else { return false }
         let identity = resolve(path: sender.path, uid: sender.uid).identity
@@ -205,7 +205,7 @@ extension Broker {
     }
 
     /// Drops a packet that is sent again and then meets what it should.
-    private mutating func dropAnother(_ question: PacketQuestion) -> [BrokerAction] {
+    mutating func dropAnother(_ question: PacketQuestion) -> [BrokerAction] {
         orphans += 1
         return [.answer(question.reference, .drop)]
     }
@@ -225,271 +225,5 @@ extension Broker {
         openWindows[.unidentified, default: 0] += 1
         windows[key] = Window(event: event, closes: now + Self.window, told: 0)
         return [.answer(question.reference, .drop), .record(event)]
-    }
-
-    /// Turns a decision into what the kernel is told.
-    private mutating func settle(
-        _ question: PacketQuestion,
-        _ identity: Identity,
-        _ decision: Decision,
-        local: Facts?,
-        at now: Instant,
-    ) -> [BrokerAction] {
-        switch decision.verdict {
-        case .allow, .observe:
-            return pass(question, identity, decision, local: local, at: now)
-        case .deny:
-            let kind: Window.Kind = question.destination.transport.hasPorts ? .denied : .other
-            let key = Window.Key(kind, identity, question.destination)
-            return refuse(question, identity, decision, key, local: local, at: now)
-        case .hold:
-            return hold(question, identity, decision, local: local, at: now)
-        }
-    }
-
-    private mutating func pass(
-        _ question: PacketQuestion,
-        _ identity: Identity,
-        _ decision: Decision,
-        local: Facts?,
-        at now: Instant,
-    ) -> [BrokerAction] {
-        guard question.destination.transport.hasPorts else {
-            return passOther(question, identity, decision, local: local, at: now)
-        }
-        let state = decision.verdict == .allow ? Stamp.State.allowed : .observed
-        var (isFirst, actions) = answer(question, identity, state, in: "answers", at: now)
-        // What goes on under a new generation was told of when it began.
-        guard question.opensFlow, isFirst else { return actions }
-        var event = event(of: question, identity: identity, at: now)
-        fill(&event, decision, local)
-        note(&event, at: now)
-        actions.append(.record(event))
-        return actions
-    }
-
-    /// Lets a transport without ports through for the length of a window, which counts it.
-    private mutating func passOther(
-        _ question: PacketQuestion,
-        _ identity: Identity,
-        _ decision: Decision,
-        local: Facts?,
-        at now: Instant,
-    ) -> [BrokerAction] {
-        let key = Window.Key(.other, identity, question.destination)
-        if let answer = repeated(question, key) { return [answer] }
-        var event = event(of: question, identity: identity, at: now)
-        fill(&event, decision, local)
-        note(&event, at: now)
-        openWindows[identity, default: 0] += 1
-        windows[key] = Window(event: event, closes: now + Self.window, told: 1)
-        let state = decision.verdict == .allow ? Stamp.State.allowed : .observed
-        let element = Elements.other(question.destination, assignment(identity).stamp(state))
-        return [
-            .record(event), .change([ElementChange(set: key.set, add: [element])]), .answer(question.reference, .again),
-        ]
-    }
-
-    /// Lets one attempt find its answer; and whether it is the first of its kind within the lifetime of an answer.
-    private mutating func answer(
-        _ question: PacketQuestion,
-        _ identity: Identity,
-        _ state: Stamp.State,
-        in map: String,
-        at now: Instant,
-    ) -> (isFirst: Bool, actions: [BrokerAction]) {
-        let attempt = Attempt(
-            kind: question.kind,
-            identity: identity,
-            destination: question.destination,
-            port: question.otherPort,
-        )
-        let earlier = attempts[attempt].flatMap { now < $0.until ? $0 : nil }
-        let isFound = earlier.map { $0.state == state && $0.count < Self.repeatLimit } ?? true
-        let until = now + .milliseconds(Int64(Self.answerLifetime))
-        forgetAttempts(at: now)
-        if earlier.map({ $0.state == state }) ?? true { attempts[attempt] = ((earlier?.count ?? 0) + 1, until, state) }
-        guard isFound else {
-            // An answer is bound to the identity that the kernel stamped: a packet that does not find it is another's. And
-            // where the kernel has another answer yet, what is sent again after its lifetime gets this one.
-            return (false, dropAnother(question))
-        }
-        let suffix = question.destination.address.isV4 ? "4" : "6"
-        let element = Elements.attempt(
-            question.destination,
-            localPort: question.otherPort,
-            assignment(identity).stamp(state),
-            timeout: Self.answerLifetime,
-        )
-        let change = ElementChange(set: map + suffix, add: [element])
-        return (earlier == nil, [.change([change]), .answer(question.reference, .again)])
-    }
-
-    /// Lets go of attempts whose answers are gone, once in the lifetime of an answer: looking through them costs time.
-    mutating func forgetAttempts(at now: Instant) {
-        guard now - attemptsForgotten >= .milliseconds(Int64(Self.answerLifetime)) else { return }
-        attemptsForgotten = now
-        attempts = attempts.filter { now < $0.value.until }
-    }
-
-    /// What is answered when the request has a window; nil when it has none.
-    ///
-    /// The packet waited in the queue when the element came into force: there it is counted. One that comes back again and
-    /// again does not find it, and is counted here.
-    private mutating func repeated(_ question: PacketQuestion, _ key: Window.Key) -> BrokerAction? {
-        guard let count = windows[key]?.returns[question.otherPort, default: 0] else { return nil }
-        windows[key]?.returns[question.otherPort] = count + 1
-        let isLost = count > Self.repeatLimit
-        if isLost { windows[key]?.dropped += 1 }
-        return .answer(question.reference, isLost ? .drop : .again)
-    }
-
-    mutating func refuse(
-        _ question: PacketQuestion,
-        _ identity: Identity,
-        _ decision: Decision,
-        _ key: Window.Key,
-        local: Facts?,
-        at now: Instant,
-    ) -> [BrokerAction] {
-        if let answer = repeated(question, key) { return [answer] }
-        let kind = key.kind
-        var event = event(of: question, identity: identity, at: now)
-        fill(&event, decision, local)
-        if !question.opensFlow, decision.reason == .unknownDestination || decision.reason == .unidentified {
-            // It was let through before: by a rule or a grant that is gone.
-            event.reason = .revoked
-        }
-        var actions: [BrokerAction] = []
-        if kind != .knock, identity.isWorkload,
-            let count = scans[identity, default: ScanDetector()].note(question.destination, at: now),
-            event.finding == nil
-        {
-            event.finding = .internalScan
-            event.message = "\(count) different destinations within \(ScanDetector.span.nanoseconds / 1_000_000_000) s"
-        }
-        note(&event, at: now)
-        actions.append(.record(event))
-        // Another program of the workload may have what this one may not: the kernel must not answer for both.
-        let isForAll = decision.reason != .wrongExecutable
-        if isForAll, openWindows[key.identity, default: 0] < Self.windowLimit || kind == .other {
-            openWindows[key.identity, default: 0] += 1
-            event.message = nil
-            windows[key] = Window(event: event, closes: now + Self.window, told: 1)
-            actions.append(.change([ElementChange(set: key.set, add: [key.element])]))
-            actions.append(.answer(question.reference, .again))
-        } else if kind == .knock {
-            actions.append(.answer(question.reference, .drop))
-        } else {
-            actions += answer(question, identity, .denied, in: "answers", at: now).actions
-        }
-        return actions
-    }
-
-    private mutating func hold(
-        _ question: PacketQuestion,
-        _ identity: Identity,
-        _ decision: Decision,
-        local: Facts?,
-        at now: Instant,
-    ) -> [BrokerAction] {
-        let key = Window.Key(.denied, identity, question.destination)
-        if windows[key] != nil {
-            return refuse(question, identity, decision, key, local: local, at: now)
-        }
-        if holds[key]?.packets[question.otherPort] != nil {
-            // A retransmission of what waits already.
-            return [.answer(question.reference, .drop)]
-        }
-        guard heldFlows[identity, default: 0] < Self.holdLimit else {
-            let limit = Decision(verdict: .deny, reason: .limit)
-            return refuse(question, identity, limit, key, local: local, at: now)
-        }
-        heldFlows[identity, default: 0] += 1
-        let packet = Hold.Packet(reference: question.reference, cgroup: local?.cgroup ?? 0)
-        if holds[key] != nil {
-            holds[key]?.packets[question.otherPort] = packet
-            return []
-        }
-        guard let workload = workload(identity), case .hold(let span) = workload.unknown else {
-            return refuse(question, identity, decision, key, local: local, at: now)
-        }
-        var event = event(of: question, identity: identity, at: now)
-        fill(&event, decision, local)
-        note(&event, at: now)
-        holds[key] = Hold(
-            packets: [question.otherPort: packet],
-            question: question,
-            deadline: now + span,
-            event: event,
-        )
-        return [.record(event)]
-    }
-
-    // MARK: Events
-
-    func event(of question: PacketQuestion, identity: Identity, at now: Instant) -> Event {
-        var event = Event(time: wall(now), kind: question.kind == .inbound ? .inbound : .request)
-        event.workload = workloadName(identity)
-        event.destination = question.destination
-        if identity.isWorkload { event.generation = UInt32(assignment(identity).generation) }
-        event.latencyMicroseconds = max(0, (now - question.arrived).nanoseconds / 1000)
-        if let uid = question.uid { event.process = ProcessRecord(uid: uid) }
-        return event
-    }
-
-    func fill(_ event: inout Event, _ decision: Decision, _ local: Facts?) {
-        event.verdict = decision.verdict
-        event.reason = decision.reason
-        event.rule = decision.rule
-        guard let local else { return }
-        event.context = local.context
-        var process = local.process ?? ProcessRecord(uid: local.uid)
-        process.cgroup = process.cgroup ?? local.path
-        event.process = process
-        // A foreign user's request is told of under the workload whose cgroup it used.
-        if event.workload == nil, case .wrongUser(let name) = policies.identify(cgroup: local.path, uid: local.uid) {
-            event.workload = name
-        }
-        guard event.kind == .request else { return }
-        event.finding = Findings.finding(process)
-        event.application = Findings.application(process)
-    }
-
-    /// Groups a denied, held or observed request under its number.
-    mutating func note(_ event: inout Event, at now: Instant) {
-        guard let verdict = event.verdict, verdict != .allow, let reason = event.reason,
-            let destination = event.destination
-        else { return }
-        let key = RequestKey(kind: event.kind, workload: event.workload ?? "", destination: destination)
-        if var known = requests[key] {
-            known.count += 1
-            known.last = event.time
-            known.verdict = verdict
-            known.reason = reason
-            known.process = event.process ?? known.process
-            known.finding = event.finding ?? known.finding
-            requests[key] = known
-            event.request = known.id
-            return
-        }
-        if requests.count >= Self.requestLimit, let oldest = requests.min(by: { $0.value.last < $1.value.last }) {
-            requests[oldest.key] = nil
-        }
-        event.request = nextRequest
-        requests[key] = RequestSummary(
-            id: nextRequest,
-            workload: key.workload,
-            kind: event.kind,
-            destination: destination,
-            count: 1,
-            first: event.time,
-            last: event.time,
-            verdict: verdict,
-            reason: reason,
-            process: event.process,
-            finding: event.finding,
-        )
-        nextRequest += 1
     }
 }

@@ -1,0 +1,70 @@
+internal import Model
+internal import Policy
+internal import Ruleset
+
+extension Broker {
+    func event(of question: PacketQuestion, identity: Identity, at now: Instant) -> Event {
+        var event = Event(time: wall(now), kind: question.kind == .inbound ? .inbound : .request)
+        event.workload = workloadName(identity)
+        event.destination = question.destination
+        if identity.isWorkload { event.generation = UInt32(assignment(identity).generation) }
+        event.latencyMicroseconds = max(0, (now - question.arrived).nanoseconds / 1000)
+        if let uid = question.uid { event.process = ProcessRecord(uid: uid) }
+        return event
+    }
+
+    func fill(_ event: inout Event, _ decision: Decision, _ local: Facts?) {
+        event.verdict = decision.verdict
+        event.reason = decision.reason
+        event.rule = decision.rule
+        guard let local else { return }
+        event.context = local.context
+        var process = local.process ?? ProcessRecord(uid: local.uid)
+        process.cgroup = process.cgroup ?? local.path
+        event.process = process
+        // A foreign user's request is told of under the workload whose cgroup it used.
+        if event.workload == nil, case .wrongUser(let name) = policies.identify(cgroup: local.path, uid: local.uid) {
+            event.workload = name
+        }
+        guard event.kind == .request else { return }
+        event.finding = Findings.finding(process)
+        event.application = Findings.application(process)
+    }
+
+    /// Groups a denied, held or observed request under its number.
+    mutating func note(_ event: inout Event, at now: Instant) {
+        guard let verdict = event.verdict, verdict != .allow, let reason = event.reason,
+            let destination = event.destination
+        else { return }
+        let key = RequestKey(kind: event.kind, workload: event.workload ?? "", destination: destination)
+        if var known = requests[key] {
+            known.count += 1
+            known.last = event.time
+            known.verdict = verdict
+            known.reason = reason
+            known.process = event.process ?? known.process
+            known.finding = event.finding ?? known.finding
+            requests[key] = known
+            event.request = known.id
+            return
+        }
+        if requests.count >= Self.requestLimit, let oldest = requests.min(by: { $0.value.last < $1.value.last }) {
+            requests[oldest.key] = nil
+        }
+        event.request = nextRequest
+        requests[key] = RequestSummary(
+            id: nextRequest,
+            workload: key.workload,
+            kind: event.kind,
+            destination: destination,
+            count: 1,
+            first: event.time,
+            last: event.time,
+            verdict: verdict,
+            reason: reason,
+            process: event.process,
+            finding: event.finding,
+        )
+        nextRequest += 1
+    }
+}

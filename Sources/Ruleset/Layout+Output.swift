@@ -1,0 +1,108 @@
+internal import Model
+
+extension Layout {
+    /// Says who sends a packet, and whether it may go out.
+    var output: [ChainDefinition] {
+        let sender = RuleLine(then: .queue(queue(.sender)))
+        let identified = perDepth("sender") { cgroup in
+            [
+                RuleLine(
+                    .mark(mask: .max, equals: 0),
+                    then: .setMarkFromMap([cgroup, .uid], map: "workloads"),
+                    .accept
+                ),
+                RuleLine(.member([cgroup, .uid, .mark(mask: Stamp.generationMask)], set: "senders"), then: .accept),
+                RuleLine(then: .setMarkFromMap([cgroup, .uid], map: "workloads"), .accept),
+                sender,
+            ]
+        }
+        // No process holds the socket: the kernel's own, or a closed socket's last packets.
+        let orphaned = perDepth("orphan") { cgroup in
+            [RuleLine(.member([cgroup], set: "strangers"), then: .goto("kernel")), sender]
+        }
+        // Error messages, and what conntrack does not track or cannot place, carry no connection mark of their own.
+        let unmarked = perDepth("unmarked") { cgroup in
+            [
+                RuleLine(.member([cgroup], set: "strangers"), then: .accept),
+                RuleLine(then: .queue(queue(.unmarked))),
+            ]
+        }
+        let identify = ChainDefinition(
+            "identify",
+            hook: .output,
+            priority: -150,
+            dropsByDefault: true,
+            [
+                // TCP keeps its stamp; a SYN is always its own socket's, whatever connection it claims to belong to.
+                RuleLine(
+                    .tcpFlagsNot(mask: Self.synAck, Self.syn),
+                    .markNot(mask: Stamp.identityMask, 0),
+                    then: .accept,
+                ),
+                RuleLine(.toLoopback, .replyDirection, .member([.mark(mask: .max)], set: "current"), then: .accept),
+                RuleLine(.state([.invalid, .related, .untracked]), then: .goto("identify_unmarked")),
+                RuleLine(.owned, then: .goto("identify_owned")),
+                RuleLine(then: .goto("identify_orphan")),
+            ],
+        )
+        let decide = ChainDefinition(
+            "decide",
+            hook: .output,
+            priority: 0,
+            dropsByDefault: true,
+            [
+                RuleLine(.member([.mark(mask: .max)], set: "current"), then: .accept),
+                RuleLine(.state([.invalid, .related, .untracked]), then: .accept),
+            ] + bareResets + [
+                // What stays on the host is judged at its receiver, where both ends are known.
+                RuleLine(.toLoopback, .member([.transport], set: "ported"), then: .accept),
+                RuleLine(.member([.identity], set: "open"), then: .goto("allow")),
+                // A DHCP client of the host (RFC 2131, RFC 8415), from the ports only root may bind.
+                RuleLine(
+                    .mark(mask: Stamp.identityMask, equals: Identity.unidentified.mark),
+                    .ports(source: 68, destination: 67),
+                    then: .goto("allow"),
+                ),
+                RuleLine(
+                    .mark(mask: Stamp.identityMask, equals: Identity.unidentified.mark),
+                    .ports(source: 546, destination: 547),
+                    then: .goto("allow"),
+                ),
+                RuleLine(.member([.transport], set: "ported"), then: .goto("decide_ported")),
+            ] + others + [RuleLine(then: .goto("ask"))],
+        )
+        return identified + orphaned + unmarked + [
+            ChainDefinition("identify_owned", byDepth("sender") + [sender]),
+            ChainDefinition("identify_orphan", byDepth("orphan") + [RuleLine(then: .goto("kernel"))]),
+            // Of whatever cgroup the socket is, held by a process or closed meanwhile; without a socket it is the kernel's.
+            ChainDefinition("identify_unmarked", byDepth("unmarked") + [RuleLine(then: .accept)]),
+            ChainDefinition(
+                "decide_ported",
+                [
+                    RuleLine(.nfproto(.v4), then: .jump("judge4")),
+                    RuleLine(.nfproto(.v6), then: .jump("judge6")),
+                    RuleLine(then: .goto("ask")),
+                ],
+            ),
+            identify, decide,
+        ]
+    }
+
+    /// A reset without payload of a connection that both sides know: the peer learns that it is cut.
+    ///
+    /// With and without TCP's timestamps (RFC 7323).
+    private var bareResets: [RuleLine] {
+        [(Field.Family.v4, UInt32(20)), (.v6, 40)].flatMap { family, header in
+            [UInt8(5), 8].map { words in
+                RuleLine(
+                    .nfproto(family),
+                    .tcpFlags(mask: Self.rst, equals: Self.rst),
+                    .tcpHeader(words: words),
+                    .length(header + UInt32(words) * 4),
+                    .state([.established]),
+                    then: .accept,
+                )
+            }
+        }
+    }
+}
