@@ -38,6 +38,7 @@ package final class Store: Sendable {
             writer = try Writer(database: database, options: options, notice: pipe[1])
             try writer.start()
         } catch {
+            flock(lock, LOCK_UN)
             for descriptor in pipe + [lock] where descriptor >= 0 { Glibc.close(descriptor) }
             throw error
         }
@@ -50,6 +51,8 @@ package final class Store: Sendable {
         close()
         Glibc.close(committed)
         Glibc.close(notice)
+        // Closing alone leaves the lock to a child that was forked and has not run its program yet.
+        flock(lock, LOCK_UN)
         Glibc.close(lock)
     }
 
