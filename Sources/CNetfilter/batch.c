@@ -68,7 +68,6 @@ void enf_batch_reset(struct enf_batch *batch) {
 }
 
 uint32_t enf_batch_count(const struct enf_batch *batch) { return batch->count; }
-size_t enf_batch_bytes(const struct enf_batch *batch) { return batch->length; }
 
 static void put_control(struct enf_batch *batch, uint16_t type, uint32_t seq) {
     struct nlmsghdr *message = enf_header(batch->bytes + batch->length, type, 0, seq, AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
@@ -357,12 +356,6 @@ int enf_expr_reject(struct enf_batch *batch, uint32_t type, uint8_t code) {
     EXPR(value, "reject");
     nftnl_expr_set_u32(value, NFTNL_EXPR_REJECT_TYPE, type);
     nftnl_expr_set_u8(value, NFTNL_EXPR_REJECT_CODE, code);
-    return 0;
-}
-
-int enf_expr_counter(struct enf_batch *batch) {
-    EXPR(value, "counter");
-    (void)value;
     return 0;
 }
 

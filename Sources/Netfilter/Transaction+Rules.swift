@@ -182,7 +182,6 @@ extension Transaction {
                     ? unsafe enf_expr_queue(batch, number) : unsafe enf_expr_queue_target(batch, number),
             )
         case .log(let group, let prefix): must(unsafe enf_expr_log(batch, group, prefix))
-        case .count: must(unsafe enf_expr_counter(batch))
         case .rejectReset: must(unsafe enf_expr_reject(batch, 1, 0))
         case .rejectProhibited: must(unsafe enf_expr_reject(batch, 2, 3))
         }

@@ -156,7 +156,6 @@ package struct NftText {
         case .setMarkFromMap(let fields, let map): return "ct mark set \(self.fields(fields)) map @\(map)"
         case .queue(let number): return queueReplacement ?? "queue to \(number)"
         case .log(let group, let prefix): return "log " + (prefix.map { "prefix \"\($0)\" " } ?? "") + "group \(group)"
-        case .count: return "counter"
         case .rejectReset: return "reject with tcp reset"
         case .rejectProhibited: return "reject with icmpx admin-prohibited"
         }

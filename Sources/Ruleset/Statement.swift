@@ -71,7 +71,6 @@ package enum Action: Hashable, Sendable {
     case setMarkFromMap([Field], map: String)
     case queue(UInt16)
     case log(group: UInt16, prefix: String?)
-    case count
     case rejectReset
     case rejectProhibited
 }

@@ -33,7 +33,6 @@ void enf_batch_free(struct enf_batch *batch);
 void enf_batch_reset(struct enf_batch *batch);
 // How many messages the transaction holds; the index of a message is its number in order of adding, from 0.
 uint32_t enf_batch_count(const struct enf_batch *batch);
-size_t enf_batch_bytes(const struct enf_batch *batch);
 
 // Sends the transaction and waits for the kernel's answer to every message of it. On failure nothing is in force and
 // *ret_index is the first message refused (UINT32_MAX: the transaction as a whole).
@@ -80,7 +79,6 @@ int enf_expr_lookup(struct enf_batch *batch, const char *set, uint32_t sreg, uin
 int enf_expr_immediate(struct enf_batch *batch, uint32_t reg, const uint8_t *value, uint32_t length);
 int enf_expr_verdict(struct enf_batch *batch, int verdict, const char *_Nullable chain);
 int enf_expr_reject(struct enf_batch *batch, uint32_t type, uint8_t code);
-int enf_expr_counter(struct enf_batch *batch);
 int enf_expr_log(struct enf_batch *batch, uint16_t group, const char *_Nullable prefix);
 int enf_expr_queue(struct enf_batch *batch, uint16_t number);
 // The xt target NFQUEUE revision 3 through nft_compat, flags 0: no bypass.
