@@ -13,7 +13,7 @@ extension Broker {
         return event
     }
 
-    func fill(_ event: inout Event, _ decision: Decision, _ local: Facts?) {
+    mutating func fill(_ event: inout Event, _ decision: Decision, _ local: Facts?) {
         event.verdict = decision.verdict
         event.reason = decision.reason
         event.rule = decision.rule
@@ -27,8 +27,9 @@ extension Broker {
             event.workload = name
         }
         guard event.kind == .request else { return }
-        event.finding = Findings.finding(process)
-        event.application = Findings.application(process)
+        let look = programs.look(at: process)
+        event.finding = look.finding
+        event.application = look.application
     }
 
     /// Groups a denied, held or observed request under its number.

@@ -32,6 +32,11 @@ extension Broker {
     /// What `ctl requests` shows, oldest first.
     package var requestSummaries: [RequestSummary] { requests.values.sorted { $0.id < $1.id } }
 
+    /// Those with these numbers, in any order.
+    package func requestSummaries(of ids: Set<Int64>) -> [RequestSummary] {
+        requests.values.filter { ids.contains($0.id) }
+    }
+
     /// Takes up the requests of an earlier daemon.
     package mutating func restore(_ summaries: [RequestSummary], nextRequest: Int64) {
         for summary in summaries {

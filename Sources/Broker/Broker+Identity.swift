@@ -108,6 +108,13 @@ extension Broker {
             }
     }
 
+    /// Whether a rule of the workload that this cgroup and user are is for one program only.
+    package func hasProgramRules(cgroup id: UInt64, path: String, uid: UInt32?) -> Bool {
+        let known = uid.flatMap { cgroups[id]?.senders[$0] }
+        let identity = (known ?? resolve(path: path, uid: uid)).identity
+        return workload(identity)?.allow.contains { $0.executable != nil } ?? false
+    }
+
     /// The cgroups that the kernel knows.
     package var knownCgroups: [UInt64] { Array(cgroups.keys) }
 

@@ -83,11 +83,14 @@ extension Broker {
         if decision.verdict != .allow { decision = Decision(verdict: .allow, reason: .rule) }
         fill(&event, decision, local)
         var actions: [BrokerAction] = [.change(changes), .record(event)]
-        let key = Window.Key(.seen, identity, packet.destination)
+        // What any program may do by the policy itself needs no second look; a grant can end while no daemon runs.
+        let isRule = identity.isWorkload && decide(identity, packet.destination, nil).reason == .rule
+        let key = Window.Key(isRule ? .lately : .seen, identity, packet.destination)
         if windows[key] == nil, openWindows[identity, default: 0] < Self.windowLimit {
             openWindows[identity, default: 0] += 1
             windows[key] = Window(event: event, closes: now + Self.window, told: 0)
-            actions.append(.change([ElementChange(set: key.set, add: [key.element])]))
+            let element = isRule ? Elements.lately(packet.destination, assignment.stamp(.allowed)) : key.element
+            actions.append(.change([ElementChange(set: key.set, add: [element])]))
         }
         return actions
     }

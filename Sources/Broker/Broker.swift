@@ -106,6 +106,7 @@ package struct Broker {
     /// The identities that lost a cgroup by a reload, and until when packets may come that still bear their stamp.
     var leftIdentities: [Identity: Instant] = [:]
     var scans: [Identity: ScanDetector] = [:]
+    var programs = ProgramMemory()
     /// Packets that were dropped without an event: the last ones of closed sockets, and those that met no answer.
     package internal(set) var orphans: UInt64 = 0
     /// Wall clock minus monotonic clock, in nanoseconds: given with every event so that the broker reads no clock.

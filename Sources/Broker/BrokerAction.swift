@@ -80,7 +80,9 @@ package struct Window: Hashable, Sendable {
         case denied
         /// Refused on its way in.
         case knock
-        /// Let through by the maps, and already told of.
+        /// Let through by a rule of the policy, and already told of.
+        case lately
+        /// Let through by the maps for another reason, and already told of.
         case seen
         /// Refused, of a transport without ports.
         case other
@@ -108,6 +110,7 @@ package struct Window: Hashable, Sendable {
             switch kind {
             case .denied, .unmarked: return "denied\(suffix)"
             case .knock: return "knocks\(suffix)"
+            case .lately: return "lately\(suffix)"
             case .seen: return "seen\(suffix)"
             case .other: return "others\(suffix)"
             }

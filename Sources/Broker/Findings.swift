@@ -46,6 +46,25 @@ enum Findings {
     }
 }
 
+/// What the programs of the last requests look like: reading a command line costs more than comparing it.
+struct ProgramMemory {
+    typealias Look = (finding: Finding?, application: String?)
+
+    private static let limit = 256
+    private var known: [Int32: (executable: String?, command: [String], look: Look)] = [:]
+
+    mutating func look(at process: ProcessRecord) -> Look {
+        let pid = process.pid ?? 0
+        if let last = known[pid], last.executable == process.executable, last.command == process.command {
+            return last.look
+        }
+        let look = (Findings.finding(process), Findings.application(process))
+        if known.count >= Self.limit { known.removeAll(keepingCapacity: true) }
+        known[pid] = (process.executable, process.command, look)
+        return look
+    }
+}
+
 /// Notices many different denied destinations in a short time.
 struct ScanDetector {
     /// This many different destinations within `span` are a scan.

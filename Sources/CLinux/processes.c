@@ -65,6 +65,11 @@ int clx_process_stat(int fd, struct clx_process *ret_process) {
     return 0;
 }
 
+bool clx_is_readable(int fd) {
+    char byte;
+    return clx_pread(fd, &byte, 1, 0) == 1;
+}
+
 bool clx_same_program(const struct clx_process *first, const struct clx_process *second) {
     return first->start == second->start && memcmp(first->layout, second->layout, sizeof first->layout) == 0;
 }

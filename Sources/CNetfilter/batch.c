@@ -19,7 +19,6 @@ struct enf_batch {
     uint8_t *bytes;
     size_t length, capacity;
     uint32_t first_seq, count;
-    size_t last;  // where the last message starts
     struct nftnl_rule *rule;
     // The list of elements that is being written.
     struct nlmsghdr *message;
@@ -64,7 +63,6 @@ void enf_batch_reset(struct enf_batch *batch) {
     }
     batch->length = 0;
     batch->count = 0;
-    batch->last = 0;
 }
 
 uint32_t enf_batch_count(const struct enf_batch *batch) { return batch->count; }
@@ -81,7 +79,6 @@ static struct nlmsghdr *begin(struct enf_batch *batch, uint16_t type, uint16_t f
         batch->first_seq = next_seq + 1;
         put_control(batch, NFNL_MSG_BATCH_BEGIN, next_seq);
     }
-    batch->last = batch->length;
     return enf_header(batch->bytes + batch->length, (NFNL_SUBSYS_NFTABLES << 8) | type, flags,
                       batch->first_seq + batch->count, family, 0);
 }
@@ -92,13 +89,9 @@ static int end(struct enf_batch *batch, const struct nlmsghdr *message) {
     return 0;
 }
 
-int enf_batch_send(struct enf_batch *batch, int fd) {
-    if (batch->count == 0) return 0;
+static int send_all(struct enf_batch *batch, int fd) {
     int error = reserve(batch, HEADROOM);
     if (error < 0) return error;
-    // The kernel answers in order: the answer to the last message is the last of all.
-    struct nlmsghdr *last = (struct nlmsghdr *)(batch->bytes + batch->last);
-    last->nlmsg_flags |= NLM_F_ACK;
     next_seq = batch->first_seq + batch->count + 1;
     put_control(batch, NFNL_MSG_BATCH_END, next_seq - 1);
     // Netlink refuses a datagram larger than the send buffer.
@@ -110,14 +103,17 @@ int enf_batch_send(struct enf_batch *batch, int fd) {
     return enf_send(fd, batch->bytes, batch->length);
 }
 
-int enf_batch_finish(struct enf_batch *batch, int fd, uint32_t *ret_index) {
+int enf_batch_commit(struct enf_batch *batch, int fd, uint32_t *ret_index) {
     if (batch->count == 0) return 0;
-    uint32_t last = batch->first_seq + batch->count - 1;
+    *ret_index = UINT32_MAX;
+    int error = send_all(batch, fd);
+    if (error < 0) return error;
     uint8_t buffer[16384];
     int result = 0;
-    uint32_t index = UINT32_MAX;
+    // The kernel has done all of it when the call that sent it returns: errors wait by then, and success says nothing.
     for (;;) {
-        long count = enf_receive(fd, buffer, sizeof buffer, true);
+        long count = enf_receive(fd, buffer, sizeof buffer, false);
+        if (count == -EAGAIN) return result;
         if (count < 0) return (int)count;
         int left = (int)count;
         const struct nlmsghdr *answer = (const struct nlmsghdr *)buffer;
@@ -130,23 +126,10 @@ int enf_batch_finish(struct enf_batch *batch, int fd, uint32_t *ret_index) {
             const struct nlmsgerr *body = mnl_nlmsg_get_payload(answer);
             if (body->error != 0 && result == 0) {
                 result = body->error;
-                index = whole ? UINT32_MAX : place;
-            }
-            if (answer->nlmsg_seq == last || (whole && body->error != 0)) {
-                if (result != 0) *ret_index = index;
-                return result;
+                *ret_index = whole ? UINT32_MAX : place;
             }
         }
     }
-}
-
-int enf_batch_commit(struct enf_batch *batch, int fd, uint32_t *ret_index) {
-    int error = enf_batch_send(batch, fd);
-    if (error < 0) {
-        *ret_index = UINT32_MAX;
-        return error;
-    }
-    return enf_batch_finish(batch, fd, ret_index);
 }
 
 int enf_table_add(struct enf_batch *batch, uint8_t family, const char *table, uint32_t flags) {

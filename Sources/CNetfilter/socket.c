@@ -35,6 +35,26 @@ long enf_receive(int fd, uint8_t *buffer, size_t size, bool wait) {
     }
 }
 
+int enf_receive_some(int fd, uint8_t *buffers, size_t size, uint32_t *ret_lengths, uint32_t count) {
+    struct mmsghdr messages[16];
+    struct iovec parts[16];
+    if (count > 16) count = 16;
+    memset(messages, 0, sizeof messages);
+    for (uint32_t index = 0; index < count; index++) {
+        parts[index] = (struct iovec){.iov_base = buffers + index * size, .iov_len = size};
+        messages[index].msg_hdr.msg_iov = &parts[index];
+        messages[index].msg_hdr.msg_iovlen = 1;
+    }
+    int received;
+    do received = recvmmsg(fd, messages, count, MSG_DONTWAIT, NULL);
+    while (received < 0 && errno == EINTR);
+    if (received < 0) return errno == EAGAIN ? 0 : -errno;
+    // One that was cut off has no bytes: what is not whole is not read.
+    for (int index = 0; index < received; index++)
+        ret_lengths[index] = messages[index].msg_hdr.msg_flags & MSG_TRUNC ? 0 : messages[index].msg_len;
+    return received;
+}
+
 int enf_send(int fd, const void *bytes, size_t length) {
     struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
     for (;;) {

@@ -16,7 +16,7 @@ extension Daemon {
             case .answer(let reference, let answer):
                 queues.answer(reference.queue, reference.packet, answer == .drop ? .drop : .again)
             case .record(let event):
-                append(event)
+                pendingEvents.append(event)
             case .clear(let sets):
                 applyPending()
                 attempt("clearing answers") { () throws(NetfilterError) in try table.replace(sets, []) }
@@ -44,10 +44,12 @@ extension Daemon {
         }
     }
 
-    /// Changes in one transaction, then the answers in one message.
+    /// Changes in one transaction, then the answers in one message, then what is written down.
     func flush() {
         applyPending()
         attempt("answering packets") { () throws(NetfilterError) in try queues.flush() }
+        for event in pendingEvents { append(event) }
+        pendingEvents.removeAll(keepingCapacity: true)
     }
 
     private func applyPending() {
@@ -178,7 +180,7 @@ extension Daemon {
 
     func saveRequests() {
         guard !dirtyRequests.isEmpty else { return }
-        store.upsertRequests(broker.requestSummaries.filter { dirtyRequests.contains($0.id) }.map(Self.row))
+        store.upsertRequests(broker.requestSummaries(of: dirtyRequests).map(Self.row))
         dirtyRequests.removeAll(keepingCapacity: true)
     }
 

@@ -8,7 +8,7 @@ internal import System
 internal import Wire
 
 extension Daemon {
-    /// How many packets are read before their answers are sent.
+    /// How many lines of the kernel's log are read in one go.
     private static let round = 64
 
     /// Reads the kernel's questions, has each judged, and sends the answers.
@@ -16,7 +16,7 @@ extension Daemon {
         let arrived = Clock.now()
         broker.setClock(wall: Clock.wall(), at: arrived)
         do {
-            _ = try queues.read(limit: Self.round) { message, bytes in
+            try queues.read { message, bytes in
                 let reference = PacketReference(queue: message.queue, packet: message.packetID)
                 guard let packet = try? Packet(bytes.extracting(message.payload)), packet.fragment == .whole else {
                     // The kernel put fragments together before; what is none of the known shapes goes nowhere.
@@ -154,17 +154,11 @@ extension Daemon {
             ofSocketInode: socket.inode,
             cgroup: path,
             uid: uid,
-            needCertain: needsCertainty(path, uid),
+            needCertain: broker.hasProgramRules(cgroup: socket.cgroup, path: path, uid: uid),
         )
         facts.process = holder.process
         facts.context = holder.context
         return facts
-    }
-
-    /// Whether a rule of the workload is for one program only.
-    private func needsCertainty(_ path: String, _ uid: UInt32?) -> Bool {
-        guard case .workload(let name) = broker.policies.identify(cgroup: path, uid: uid) else { return false }
-        return broker.policies[name]?.allow.contains { $0.executable != nil } ?? false
     }
 
     /// Who sends through a raw or a ping socket, which sock_diag does not find, and which may be closed already.

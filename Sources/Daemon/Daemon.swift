@@ -41,6 +41,7 @@ package final class Daemon {
     var cgroupPaths: [UInt64: String] = [:]
     /// Changes and answers of the packets read in one round: one transaction, then one message.
     var pendingChanges: [ElementChange] = []
+    var pendingEvents: [Event] = []
     var dirtyRequests: Set<Int64> = []
     var requestsTimer: TimerToken?
     var timer: (token: TimerToken, deadline: Instant)?

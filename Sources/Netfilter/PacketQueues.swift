@@ -12,8 +12,14 @@ package final class PacketQueues {
 
     /// For the event loop: readable when a packet waits.
     package let descriptor: Int32
-    private var buffer: [UInt8]
+    private var buffers: [UInt8]
+    private var lengths = [UInt32](repeating: 0, count: PacketQueues.round)
     private var verdicts: [enf_verdict] = []
+
+    /// A packet of 64 KiB with its attributes.
+    private static let size = 65536 + 4096
+    /// How many are read with one call.
+    private static let round = 8
 
     /// How many packets a queue holds before the kernel drops.
     package static let length: UInt32 = 4096
@@ -23,8 +29,7 @@ package final class PacketQueues {
     /// Fails when another program has one of them.
     package init(_ numbers: ClosedRange<UInt16>) throws(NetfilterError) {
         self.descriptor = try check(enf_open(12, 16 << 20), "opening a netfilter queue socket")
-        // A packet of 64 KiB with its attributes.
-        self.buffer = [UInt8](repeating: 0, count: 65536 + 4096)
+        self.buffers = [UInt8](repeating: 0, count: Self.size * Self.round)
         for number in numbers {
             let result = enf_queue_bind(descriptor, number, Self.length, 0xffff)
             if result < 0 {
@@ -36,24 +41,17 @@ package final class PacketQueues {
 
     deinit { enf_close(descriptor) }
 
-    /// Reads what waits, at most `limit` packets, and hands each to the caller.
+    /// Reads some of what waits and hands each packet to the caller.
     ///
-    /// True when more may wait. Throws `noBuffers` when the kernel had to drop messages.
-    package func read(
-        limit: Int,
-        _ body: (_ message: QueueMessage, _ bytes: RawSpan) -> Void,
-    ) throws(NetfilterError) -> Bool {
-        for _ in 0..<limit {
-            let capacity = buffer.count
-            let count = unsafe buffer.withUnsafeMutableBufferPointer { bytes in
-                guard let start = bytes.baseAddress else { return 0 }
-                return unsafe enf_receive(descriptor, start, capacity, false)
-            }
-            if count == -Int(NetfilterError.again) { return false }
-            guard count >= 0 else {
-                throw NetfilterError(code: Int32(-count), operation: "reading from the netfilter queues")
-            }
-            let span = unsafe buffer.span.bytes.extracting(0..<count)
+    /// Throws `noBuffers` when the kernel had to drop messages.
+    package func read(_ body: (_ message: QueueMessage, _ bytes: RawSpan) -> Void) throws(NetfilterError) {
+        let count = try check(
+            unsafe enf_receive_some(descriptor, &buffers, Self.size, &lengths, UInt32(Self.round)),
+            "reading from the netfilter queues",
+        )
+        for index in 0..<Int(count) {
+            let start = index * Self.size
+            let span = unsafe buffers.span.bytes.extracting(start..<start + Int(lengths[index]))
             var messages = NetlinkMessages()
             while let message = try? messages.next(in: span) {
                 // NFNL_SUBSYS_QUEUE << 8 | NFQNL_MSG_PACKET.
@@ -63,7 +61,6 @@ package final class PacketQueues {
                 body(read, payload)
             }
         }
-        return true
     }
 
     /// Notes an answer; `flush` sends it.

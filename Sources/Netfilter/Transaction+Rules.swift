@@ -17,8 +17,6 @@ private enum Kernel {
     static let transportHeader: UInt32 = 2
     static let equal: UInt32 = 0
     static let notEqual: UInt32 = 1
-    static let atMost: UInt32 = 3
-    static let atLeast: UInt32 = 5
     static let noRegister = UInt32.max
     static let verdictRegister: UInt32 = 0
     /// The first data register, 16 bytes; the 4-byte ones from 8 on lie over it.
@@ -103,9 +101,7 @@ extension Transaction {
             compare(Kernel.equal, host(Kernel.loopbackIndex))
         case .owned:
             meta(Kernel.metaUID)
-            must(unsafe enf_expr_byteorder(batch, Kernel.firstRegister, 4, 4))
-            compare(Kernel.atLeast, [0, 0, 0, 0])
-            compare(Kernel.atMost, [255, 255, 255, 255])
+            compare(Kernel.notEqual, host(.max))
         case .cgroupExists(let level):
             must(unsafe enf_expr_socket_cgroup(batch, level, Kernel.firstRegister))
             compare(Kernel.notEqual, host(1) + host(0))

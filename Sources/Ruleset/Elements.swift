@@ -64,6 +64,11 @@ package enum Elements {
         SetElement(key: requestKey(identity, destination).bytes, timeout: timeout)
     }
 
+    /// As `request`, with the stamp that the connection gets.
+    package static func lately(_ destination: Destination, _ stamp: Stamp) -> SetElement {
+        SetElement(key: requestKey(stamp.identity, destination).bytes, data: .mark(stamp.mark))
+    }
+
     /// As `request`, of one attempt: with the port of this host's side, and the stamp that is the broker's answer.
     package static func attempt(
         _ destination: Destination,

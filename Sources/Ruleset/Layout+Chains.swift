@@ -166,14 +166,46 @@ extension Layout {
         ]
     }
 
-    /// For each depth, deepest first: into a chain of that depth when the packet's socket lies there.
+    /// Into the chain of the depth at which the packet's socket lies; on past them when it has none.
     func byDepth(_ chain: String) -> [RuleLine] {
-        Self.depths.reversed().map { RuleLine(.cgroupExists(level: $0), then: .goto("\(chain)_\($0)")) }
-            + [RuleLine(.member([.cgroup(level: 0)], set: "roots"), then: .goto("\(chain)_0"))]
+        var rules: [RuleLine] = []
+        var upper = Self.depths.upperBound
+        // Halves, deeper first, so that few are tried for any depth: a cgroup exists at every depth above its own.
+        while upper > 1 {
+            let lower = upper / 2 + 1
+            let target = lower == upper ? "\(chain)_\(upper)" : "\(chain)_\(lower)_to_\(upper)"
+            rules.append(RuleLine(.cgroupExists(level: lower), then: .goto(target)))
+            upper = lower - 1
+        }
+        rules.append(RuleLine(.cgroupExists(level: 1), then: .goto("\(chain)_1")))
+        return rules + [RuleLine(.member([.cgroup(level: 0)], set: "roots"), then: .goto("\(chain)_0"))]
     }
 
     func perDepth(_ chain: String, _ rules: (Field) -> [RuleLine]) -> [ChainDefinition] {
-        (0...Self.depths.upperBound).map { ChainDefinition("\(chain)_\($0)", rules(.cgroup(level: $0))) }
+        var chains = (0...Self.depths.upperBound).map { ChainDefinition("\(chain)_\($0)", rules(.cgroup(level: $0))) }
+        var upper = Self.depths.upperBound
+        while upper > 2 {
+            let lower = upper / 2 + 1
+            let deeper = (lower + 1...upper).reversed().map {
+                RuleLine(.cgroupExists(level: $0), then: .goto("\(chain)_\($0)"))
+            }
+            chains.append(
+                ChainDefinition("\(chain)_\(lower)_to_\(upper)", deeper + [RuleLine(then: .goto("\(chain)_\(lower)"))]),
+            )
+            upper = lower - 1
+        }
+        return chains
+    }
+
+    /// What a policy's rule let through a moment ago: one lookup, whatever the policy looks like.
+    var lately: [RuleLine] {
+        Field.Family.allCases.map { family in
+            RuleLine(
+                .nfproto(family),
+                then: .setMarkFromMap(Field.request(family), map: "lately\(Self.suffix(family))"),
+                .accept,
+            )
+        }
     }
 
     /// What the broker answered for transports without ports.

@@ -25,8 +25,7 @@ extension Layout {
             ),
             ChainDefinition(
                 "local_stranger",
-                [
-                    RuleLine(.member([.identity], set: "free"), then: .goto("allow")),
+                [RuleLine(.member([.identity], set: "free"), then: .goto("allow"))] + lately + [
                     RuleLine(.nfproto(.v4), then: .jump("judge4")),
                     RuleLine(.nfproto(.v6), then: .jump("judge6")),
                     RuleLine(then: .queue(queue(.loopback))),

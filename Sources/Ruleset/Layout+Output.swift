@@ -2,23 +2,24 @@ internal import Model
 
 extension Layout {
     /// Says who sends a packet, and whether it may go out.
+    ///
+    /// One base chain: every one that a packet passes costs it time, and most packets need but the first rule.
     var output: [ChainDefinition] {
         let sender = RuleLine(then: .queue(queue(.sender)))
+        let stamp = { cgroup in Action.setMarkFromMap([cgroup, .uid], map: "workloads") }
         let identified = perDepth("sender") { cgroup in
             [
+                RuleLine(.mark(mask: .max, equals: 0), then: stamp(cgroup), .goto("decide")),
                 RuleLine(
-                    .mark(mask: .max, equals: 0),
-                    then: .setMarkFromMap([cgroup, .uid], map: "workloads"),
-                    .accept
+                    .member([cgroup, .uid, .mark(mask: Stamp.generationMask)], set: "senders"),
+                    then: .goto("decide_known"),
                 ),
-                RuleLine(.member([cgroup, .uid, .mark(mask: Stamp.generationMask)], set: "senders"), then: .accept),
-                RuleLine(then: .setMarkFromMap([cgroup, .uid], map: "workloads"), .accept),
+                RuleLine(then: stamp(cgroup), .goto("decide")),
+                RuleLine(.owned, then: .queue(queue(.sender))),
+                // No process holds the socket: the kernel's own, or a closed socket's last packets.
+                RuleLine(.member([cgroup], set: "strangers"), then: .goto("kernel")),
                 sender,
             ]
-        }
-        // No process holds the socket: the kernel's own, or a closed socket's last packets.
-        let orphaned = perDepth("orphan") { cgroup in
-            [RuleLine(.member([cgroup], set: "strangers"), then: .goto("kernel")), sender]
         }
         // Error messages, and what conntrack does not track or cannot place, carry no connection mark of their own.
         let unmarked = perDepth("unmarked") { cgroup in
@@ -30,52 +31,50 @@ extension Layout {
         let identify = ChainDefinition(
             "identify",
             hook: .output,
-            priority: -150,
-            dropsByDefault: true,
-            [
-                // TCP keeps its stamp; a SYN is always its own socket's, whatever connection it claims to belong to.
-                RuleLine(
-                    .tcpFlagsNot(mask: Self.synAck, Self.syn),
-                    .markNot(mask: Stamp.identityMask, 0),
-                    then: .accept,
-                ),
-                RuleLine(.toLoopback, .replyDirection, .member([.mark(mask: .max)], set: "current"), then: .accept),
-                RuleLine(.state([.invalid, .related, .untracked]), then: .goto("identify_unmarked")),
-                RuleLine(.owned, then: .goto("identify_owned")),
-                RuleLine(then: .goto("identify_orphan")),
-            ],
-        )
-        let decide = ChainDefinition(
-            "decide",
-            hook: .output,
             priority: 0,
             dropsByDefault: true,
             [
-                RuleLine(.member([.mark(mask: .max)], set: "current"), then: .accept),
-                RuleLine(.state([.invalid, .related, .untracked]), then: .accept),
-            ] + bareResets + [
-                // What stays on the host is judged at its receiver, where both ends are known.
-                RuleLine(.toLoopback, .member([.transport], set: "ported"), then: .accept),
-                RuleLine(.member([.identity], set: "open"), then: .goto("allow")),
-                // A DHCP client of the host (RFC 2131, RFC 8415), from the ports only root may bind.
-                RuleLine(
-                    .mark(mask: Stamp.identityMask, equals: Identity.unidentified.mark),
-                    .ports(source: 68, destination: 67),
-                    then: .goto("allow"),
-                ),
-                RuleLine(
-                    .mark(mask: Stamp.identityMask, equals: Identity.unidentified.mark),
-                    .ports(source: 546, destination: 547),
-                    then: .goto("allow"),
-                ),
-                RuleLine(.member([.transport], set: "ported"), then: .goto("decide_ported")),
-            ] + others + [RuleLine(then: .goto("ask"))],
+                RuleLine(.tcpFlagsNot(mask: Self.synAck, Self.syn), then: .jump("segment")),
+                RuleLine(.toLoopback, .replyDirection, .member([.mark(mask: .max)], set: "current"), then: .accept),
+                RuleLine(.state([.invalid, .related, .untracked]), then: .goto("identify_unmarked")),
+            ] + byDepth("sender") + [RuleLine(.owned, then: .queue(queue(.sender))), RuleLine(then: .goto("kernel"))],
         )
-        return identified + orphaned + unmarked + [
-            ChainDefinition("identify_owned", byDepth("sender") + [sender]),
-            ChainDefinition("identify_orphan", byDepth("orphan") + [RuleLine(then: .goto("kernel"))]),
+        return settling + identified + unmarked + [
             // Of whatever cgroup the socket is, held by a process or closed meanwhile; without a socket it is the kernel's.
             ChainDefinition("identify_unmarked", byDepth("unmarked") + [RuleLine(then: .accept)]),
+            // TCP keeps its stamp; a SYN is always its own socket's, whatever connection it claims to belong to.
+            ChainDefinition(
+                "segment",
+                [
+                    RuleLine(.member([.mark(mask: .max)], set: "current"), then: .accept),
+                    RuleLine(.markNot(mask: Stamp.identityMask, 0), then: .goto("decide")),
+                ],
+            ),
+            identify,
+        ]
+    }
+
+    /// What becomes of a packet whose sender is known.
+    private var settling: [ChainDefinition] {
+        [
+            ChainDefinition("reset", bareResets),
+            ChainDefinition(
+                "nobody",
+                [
+                    RuleLine(.member([.identity], set: "open"), then: .goto("allow")),
+                    // A DHCP client of the host (RFC 2131, RFC 8415), from the ports only root may bind.
+                    RuleLine(
+                        .mark(mask: Stamp.identityMask, equals: Identity.unidentified.mark),
+                        .ports(source: 68, destination: 67),
+                        then: .goto("allow"),
+                    ),
+                    RuleLine(
+                        .mark(mask: Stamp.identityMask, equals: Identity.unidentified.mark),
+                        .ports(source: 546, destination: 547),
+                        then: .goto("allow"),
+                    ),
+                ],
+            ),
             ChainDefinition(
                 "decide_ported",
                 [
@@ -84,7 +83,24 @@ extension Layout {
                     RuleLine(then: .goto("ask")),
                 ],
             ),
-            identify, decide,
+            ChainDefinition(
+                "decide",
+                // What stays on the host is judged at its receiver, where both ends are known.
+                [RuleLine(.toLoopback, .member([.transport], set: "ported"), then: .accept)]
+                    + lately + [
+                        RuleLine(.tcpFlags(mask: Self.rst, equals: Self.rst), then: .jump("reset")),
+                        // The numbers below the first workload's.
+                        RuleLine(.mark(mask: Self.workloadMask, equals: 0), then: .jump("nobody")),
+                        RuleLine(.member([.transport], set: "ported"), then: .goto("decide_ported")),
+                    ] + others + [RuleLine(then: .goto("ask"))],
+            ),
+            ChainDefinition(
+                "decide_known",
+                [
+                    RuleLine(.member([.mark(mask: .max)], set: "current"), then: .accept),
+                    RuleLine(then: .goto("decide")),
+                ],
+            ),
         ]
     }
 

@@ -100,6 +100,7 @@ extension Layout {
                 SetDefinition("denied\(suffix)", key: request, counts: true),
                 SetDefinition("knocks\(suffix)", key: request, counts: true),
                 SetDefinition("seen\(suffix)", key: request, counts: true),
+                SetDefinition("lately\(suffix)", key: request, data: .mark, counts: true),
                 SetDefinition("others\(suffix)", key: [.mark, address, .transport], data: .mark, counts: true),
             ]
             for shard in 0..<Self.shards {
@@ -133,6 +134,8 @@ extension Layout {
         ]
     }
 
+    /// All bits of the identity that are 0 below the first workload's number.
+    static let workloadMask = ~(UInt32(Identity.firstWorkload) - 1) << 16
     static let shardMask = UInt32(shards - 1) << 16
     static let askerMask = UInt32(askers - 1) << 16
 }

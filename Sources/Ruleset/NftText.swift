@@ -132,7 +132,7 @@ package struct NftText {
         case .replyDirection: return "ct direction reply"
         case .fromLoopback: return "iif \"lo\""
         case .toLoopback: return "oif \"lo\""
-        case .owned: return "meta skuid 0-4294967295"
+        case .owned: return "meta skuid != 4294967295"
         case .cgroupExists(let level): return "socket cgroupv2 level \(level) != \"/\""
         case .ports(let source, let destination): return "udp sport \(source) udp dport \(destination)"
         }

@@ -9,8 +9,9 @@ final class KnownProcess {
     let pid: Int32
     /// The place of /proc/PID.
     private let directory: FileDescriptor
-    /// Its /proc/PID/task/PID/stat: unlike /proc/PID/stat its cost does not grow with the number of threads.
-    private let stat: FileDescriptor
+    /// Its /proc/PID/environ, opened for the memory of the program that runs: exec(2) gives the process another, and what
+    /// was opened for the old one has nothing to read any more.
+    private var memory: FileDescriptor?
     private var identity: clx_process
     /// The bytes of the executable's path, compared with the kernel's at every look.
     private var executable: [CChar]
@@ -24,12 +25,9 @@ final class KnownProcess {
 
     /// Looks at a process; nil when it is gone, or keeps changing while it is looked at.
     init?(pid: Int32, variables: [String]) {
-        guard let directory = try? FileDescriptor.open("/proc/\(pid)", [.place, .directory]),
-            let stat = try? FileDescriptor.open("task/\(pid)/stat", .read, in: directory.rawValue)
-        else { return nil }
+        guard let directory = try? FileDescriptor.open("/proc/\(pid)", [.place, .directory]) else { return nil }
         self.pid = pid
         self.directory = directory
-        self.stat = stat
         self.variables = variables
         identity = clx_process()
         executable = []
@@ -40,14 +38,31 @@ final class KnownProcess {
 
     /// Whether it still runs, with what it runs now read anew if it has called exec(2) since.
     func refresh() -> Bool {
+        // The executable too: a process may share its memory with its parent until it calls exec(2).
+        let result = unsafe clx_link_is(directory.rawValue, "exe", executable, executable.count)
+        if result == 1, hasMemory { return true }
         var now = clx_process()
-        guard unsafe clx_process_stat(stat.rawValue, &now) >= 0 else { return false }
-        if unsafe clx_same_program(&now, &identity) {
-            let result = unsafe clx_link_is(directory.rawValue, "exe", executable, executable.count)
-            // ENOENT: a thread of the kernel, or a process that has no memory any more.
-            if result == 1 || (result == -ENOENT && executable.isEmpty) { return true }
+        guard stat(&now) else { return false }
+        // ENOENT: a thread of the kernel, or a process that has no memory any more.
+        if unsafe clx_same_program(&now, &identity), result == 1 || (result == -ENOENT && executable.isEmpty) {
+            return true
         }
         return look()
+    }
+
+    private var hasMemory: Bool {
+        switch memory {
+        case .some(let memory): clx_is_readable(memory.rawValue)
+        case .none: false
+        }
+    }
+
+    /// Reads /proc/PID/task/PID/stat: unlike that of /proc/PID/stat its cost does not grow with the number of threads.
+    private func stat(_ process: inout clx_process) -> Bool {
+        guard let file = try? FileDescriptor.open("task/\(pid)/stat", .read, in: directory.rawValue) else {
+            return false
+        }
+        return unsafe clx_process_stat(file.rawValue, &process) >= 0
     }
 
     /// The inode of the socket behind a descriptor; 0 when it is none, nil when there is none or the process is gone.
@@ -84,7 +99,8 @@ final class KnownProcess {
     private func look() -> Bool {
         for _ in 0..<3 {
             var before = clx_process()
-            guard unsafe clx_process_stat(stat.rawValue, &before) >= 0 else { return false }
+            guard stat(&before) else { return false }
+            memory = try? FileDescriptor.open("environ", .read, in: directory.rawValue)
             executable = link("exe")
             var record = ProcessRecord(pid: pid)
             record.executable = executable.isEmpty ? nil : text(executable)
@@ -103,7 +119,7 @@ final class KnownProcess {
                     in: (try? SmallFile.bytes("environ", in: directory.rawValue, limit: 1 << 16)) ?? [],
                 )
             var after = clx_process()
-            guard unsafe clx_process_stat(stat.rawValue, &after) >= 0 else { return false }
+            guard stat(&after) else { return false }
             guard unsafe clx_same_program(&before, &after) else { continue }
             identity = before
             self.record = record

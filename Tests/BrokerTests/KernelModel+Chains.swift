@@ -90,6 +90,16 @@ extension KernelModel {
         return answered(&flow, at: now) ?? refusedBefore(&flow, at: now)
     }
 
+    /// What a rule let through a moment ago.
+    private mutating func lately(_ flow: inout Flow, at now: Instant) -> Fate? {
+        let key = request(flow.identity, flow.destination)
+        guard case .mark(let mark)? = lookUp("lately\(suffix(flow.destination))", key, at: now)?.data else {
+            return nil
+        }
+        flow.mark = mark
+        return .accepted(how: "rules")
+    }
+
     private mutating func others(_ flow: inout Flow, at now: Instant) -> Fate? {
         var key = Key()
         key.host(flow.identity)
@@ -121,6 +131,7 @@ extension KernelModel {
         if isCurrent(flow, at: now) { return .accepted(how: "current") }
         let isPorted = flow.destination.transport.hasPorts
         if flow.kind == .loopback, isPorted { return .accepted(how: "loopback") }
+        if isPorted, let fate = lately(&flow, at: now) { return fate }
         if holds("open", host(flow.identity), at: now) { return end("allow", &flow, at: now) }
         if let fate = isPorted ? judge(&flow, at: now) : others(&flow, at: now) { return fate }
         return .asked(packet.isReply ? .reply : .outbound)
@@ -133,7 +144,7 @@ extension KernelModel {
         if holds("residents", cgroupKey(receiver, flow.identity), at: now) { return end("allow", &flow, at: now) }
         if holds("strangers", cgroupKey(receiver), at: now) {
             if holds("free", host(flow.identity), at: now) { return end("allow", &flow, at: now) }
-            return judge(&flow, at: now) ?? .asked(.loopback)
+            return lately(&flow, at: now) ?? judge(&flow, at: now) ?? .asked(.loopback)
         }
         return answered(&flow, at: now) ?? refusedBefore(&flow, at: now) ?? .asked(.loopback)
     }

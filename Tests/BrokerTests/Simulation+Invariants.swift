@@ -102,7 +102,7 @@ extension Simulation {
         let known = Set(broker.assignments.values.map(\.identity.number)).union([0, Identity.kernel.number])
         for name in kernel.sets.keys {
             guard
-                ["grants", "hosts", "current", "stamps", "denied", "knocks", "seen", "others"].contains(
+                ["grants", "hosts", "current", "stamps", "denied", "knocks", "seen", "lately", "others"].contains(
                     where: name.hasPrefix
                 )
             else { continue }

@@ -112,7 +112,7 @@ struct Simulation {
         guard failures.isEmpty else { return }
         if !waiting.isEmpty { fail("\(waiting.count) packets were never answered") }
         if broker.nextDeadline.map({ $0 <= now }) ?? false { fail("something is due and never done") }
-        for set in ["denied", "knocks", "seen", "others", "answers", "arrivals"] {
+        for set in ["denied", "knocks", "seen", "lately", "others", "answers", "arrivals"] {
             for suffix in ["4", "6"] where !kernel.keys(set + suffix, at: now).isEmpty {
                 fail("\(set)\(suffix) still has \(kernel.keys(set + suffix, at: now).count) elements")
             }

@@ -148,6 +148,9 @@ int clx_pidfd_open(int32_t pid);
 // Two tasks share one descriptor table (kcmp(2), KCMP_FILES): 1 or 0.
 int clx_share_descriptors(int32_t first, int32_t second);
 
+// Whether a first byte can be read.
+bool clx_is_readable(int fd);
+
 // What /proc/PID/stat says that tells one program of one process from the next: exec(2) changes the layout of the
 // memory, a new process has a new start. Without CAP_SYS_PTRACE the layout reads as zeros.
 struct clx_process {

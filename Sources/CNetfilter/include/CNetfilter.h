@@ -24,6 +24,10 @@ void enf_close(int fd);
 // Receives one datagram of netlink messages. -EAGAIN when `wait` is false and nothing is there; -ENOBUFS: state unknown.
 long enf_receive(int fd, uint8_t *buffer, size_t size, bool wait);
 
+// Reads what waits, at most `count` (16) datagrams, each into its own `size` bytes; how many, or -errno. ENOBUFS: some were
+// dropped. A datagram that does not fit has the length 0.
+int enf_receive_some(int fd, uint8_t *buffers, size_t size, uint32_t *ret_lengths, uint32_t count);
+
 // ---- transactions ----------------------------------------------------------------------------------------------------
 
 struct enf_batch;
@@ -34,12 +38,9 @@ void enf_batch_reset(struct enf_batch *batch);
 // How many messages the transaction holds; the index of a message is its number in order of adding, from 0.
 uint32_t enf_batch_count(const struct enf_batch *batch);
 
-// Sends the transaction and waits for the kernel's answer to every message of it. On failure nothing is in force and
+// Sends the transaction and reads what the kernel says of it. On failure nothing is in force and
 // *ret_index is the first message refused (UINT32_MAX: the transaction as a whole).
 int enf_batch_commit(struct enf_batch *batch, int fd, uint32_t *ret_index);
-// As commit in two halves: when `send` has returned 0 the transaction is in force unless `finish` says otherwise.
-int enf_batch_send(struct enf_batch *batch, int fd);
-int enf_batch_finish(struct enf_batch *batch, int fd, uint32_t *ret_index);
 
 int enf_table_add(struct enf_batch *batch, uint8_t family, const char *table, uint32_t flags);
 int enf_table_delete(struct enf_batch *batch, uint8_t family, const char *table);
