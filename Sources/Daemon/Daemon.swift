@@ -42,6 +42,8 @@ package final class Daemon {
     /// Changes and answers of the packets read in one round: one transaction, then one message.
     var pendingChanges: [ElementChange] = []
     var pendingEvents: [Event] = []
+    /// When the last question of the kernel was answered.
+    var lastQuestion = Instant(nanoseconds: 0)
     var dirtyRequests: Set<Int64> = []
     var requestsTimer: TimerToken?
     var timer: (token: TimerToken, deadline: Instant)?

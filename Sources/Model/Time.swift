@@ -24,6 +24,7 @@ package struct Instant: Hashable, Comparable, Sendable {
 
         package static func seconds(_ count: Int64) -> Span { Span(nanoseconds: count * 1_000_000_000) }
         package static func milliseconds(_ count: Int64) -> Span { Span(nanoseconds: count * 1_000_000) }
+        package static func microseconds(_ count: Int64) -> Span { Span(nanoseconds: count * 1000) }
 
         package static func < (left: Span, right: Span) -> Bool { left.nanoseconds < right.nanoseconds }
     }
