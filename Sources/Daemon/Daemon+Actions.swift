@@ -27,8 +27,8 @@ extension Daemon {
                 applyPending()
                 cut(identity, generation: generation, destination)
             case .recheck(let identity):
-                // The policy is in force already; looking for what it cuts must not keep packets waiting before it is.
-                loop.defer { [unowned self] in recheck(identity) }
+                // The policy is in force already; looking for what it cuts must not keep packets waiting.
+                afterPackets { [unowned self] in recheck(identity) }
             case .unstamp(let ids):
                 applyPending()
                 unstamp(Set(ids))
@@ -42,6 +42,11 @@ extension Daemon {
             flush()
             scheduleTick()
         }
+    }
+
+    /// Does something once the packets that wait now were answered.
+    func afterPackets(_ body: @escaping () -> Void) {
+        loop.defer { [unowned self] in loop.defer(body) }
     }
 
     /// Changes in one transaction, then the answers in one message, then what is written down.

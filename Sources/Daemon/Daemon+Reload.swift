@@ -64,7 +64,7 @@ extension Daemon {
                 + "in force after \((Clock.now() - begin).milliseconds) ms; "
                 + "\(elements) elements in one transaction, \(span.milliseconds) ms",
         )
-        for warning in policies.warnings { Log.warning("\(warning)") }
+        afterPackets { for warning in policies.warnings { Log.warning("\(warning)") } }
         note(.allow, actor, "\(count) workloads in force")
         return .loaded(count)
     }

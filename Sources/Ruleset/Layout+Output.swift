@@ -57,7 +57,7 @@ extension Layout {
     /// What becomes of a packet whose sender is known.
     private var settling: [ChainDefinition] {
         [
-            ChainDefinition("reset", bareResets),
+            ChainDefinition("resets", bareResets),
             ChainDefinition(
                 "nobody",
                 [
@@ -88,7 +88,7 @@ extension Layout {
                 // What stays on the host is judged at its receiver, where both ends are known.
                 [RuleLine(.toLoopback, .member([.transport], set: "ported"), then: .accept)]
                     + lately + [
-                        RuleLine(.tcpFlags(mask: Self.rst, equals: Self.rst), then: .jump("reset")),
+                        RuleLine(.tcpFlags(mask: Self.rst, equals: Self.rst), then: .jump("resets")),
                         // The numbers below the first workload's.
                         RuleLine(.mark(mask: Self.workloadMask, equals: 0), then: .jump("nobody")),
                         RuleLine(.member([.transport], set: "ported"), then: .goto("decide_ported")),
