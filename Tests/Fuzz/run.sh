@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the fuzz targets and runs each for FUZZ_SECONDS (default 60) on its corpus; stops at the first that fails.
 #
-#   Tests/Fuzz/run.sh [NAME...]          all targets, or these: packet queue log netlink policy
+#   Tests/Fuzz/run.sh [NAME...]          all targets, or these: packet queue log netlink dns policy
 #   FUZZ_MINIMISE=1 Tests/Fuzz/run.sh    then keeps what reaches new code as the corpus, as small as it goes
 #
 # What was found is left in .build/fuzz/NAME-crash-*: mend it, and put the input into Tests/Fuzz/corpus/NAME, which the
@@ -13,7 +13,7 @@ sources=$(cd "$here/../../Sources" && pwd)
 build=${FUZZ_BUILD:-$here/../../.build/fuzz}
 seconds=${FUZZ_SECONDS:-60}
 names=("$@")
-[ ${#names[@]} -gt 0 ] || names=(packet queue log netlink policy)
+[ ${#names[@]} -gt 0 ] || names=(packet queue log netlink dns policy)
 
 # The crash backtracer can hang without a terminal.
 export SWIFT_BACKTRACE=enable=no
@@ -51,13 +51,18 @@ for name in "${names[@]}"; do
         wire_built=1
         target "$name" "${name^}.swift" Wire.o Model.o
         ;;
+    dns)
+        [ -n "${wire_built:-}" ] || module Wire
+        wire_built=1
+        target dns DNS.swift Wire.o Model.o
+        ;;
     policy)
         module Policy
         module PolicyFiles
         target policy Policy.swift PolicyFiles.o Policy.o Model.o -lyaml
         ;;
     *)
-        echo "run.sh: no fuzz target '$name'; there are packet queue log netlink policy" >&2
+        echo "run.sh: no fuzz target '$name'; there are packet queue log netlink dns policy" >&2
         exit 2
         ;;
     esac

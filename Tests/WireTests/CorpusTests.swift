@@ -40,6 +40,15 @@ struct CorpusTests {
         }
     }
 
+    @Test("DNS messages are read alike after they were written")
+    func replaysDNS() {
+        let files = files(of: "dns")
+        #expect(files.contains { (try? $0.bytes.dnsMessage()) != nil })
+        for (name, bytes) in files {
+            #expect(DNSRobustnessTests.flaw(of: bytes) == nil, "dns/\(name)")
+        }
+    }
+
     @Test("still reaches the whole message", arguments: ["queue", "log"])
     func holdsWholeMessages(_ corpus: String) {
         let whole = files(of: corpus).filter { _, bytes in
