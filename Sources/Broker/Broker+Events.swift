@@ -7,16 +7,30 @@ extension Broker {
         var event = Event(time: wall(now), kind: question.kind == .inbound ? .inbound : .request)
         event.workload = workloadName(identity)
         event.destination = question.destination
+        event.name = knownName(identity, question.destination.address)
+        if let name = question.name {
+            // What was asked for is what can be approved, not who was asked.
+            event.name = name.text
+            event.destination = nil
+            event.application = "dns"
+            event.message = "asked of \(question.destination)"
+        }
         if identity.isWorkload { event.generation = UInt32(assignment(identity).generation) }
         event.latencyMicroseconds = max(0, (now - question.arrived).nanoseconds / 1000)
         if let uid = question.uid { event.process = ProcessRecord(uid: uid) }
         return event
     }
 
+    /// The name that an address was last given out for to a workload.
+    func knownName(_ identity: Identity, _ address: IPAddress) -> String? {
+        names[identity.number].flatMap { pins[$0]?.namesEver(of: address).first?.text }
+    }
+
     mutating func fill(_ event: inout Event, _ decision: Decision, _ local: Facts?) {
         event.verdict = decision.verdict
         event.reason = decision.reason
         event.rule = decision.rule
+        event.name = decision.name?.text ?? event.name
         guard let local else { return }
         event.context = local.context
         var process = local.process ?? ProcessRecord(uid: local.uid)
@@ -34,10 +48,9 @@ extension Broker {
 
     /// Groups a denied, held or observed request under its number.
     mutating func note(_ event: inout Event, at now: Instant) {
-        guard let verdict = event.verdict, verdict != .allow, let reason = event.reason,
-            let destination = event.destination
+        guard let verdict = event.verdict, verdict != .allow, let reason = event.reason, let subject = event.subject
         else { return }
-        let key = RequestKey(kind: event.kind, workload: event.workload ?? "", destination: destination)
+        let key = RequestKey(kind: event.kind, workload: event.workload ?? "", subject: subject)
         if var known = requests[key] {
             known.count += 1
             known.last = event.time
@@ -57,7 +70,7 @@ extension Broker {
             id: nextRequest,
             workload: key.workload,
             kind: event.kind,
-            destination: destination,
+            subject: subject,
             count: 1,
             first: event.time,
             last: event.time,
@@ -67,5 +80,14 @@ extension Broker {
             finding: event.finding,
         )
         nextRequest += 1
+    }
+
+    /// Adds what an event counts to the request that it repeats.
+    mutating func countAgain(_ event: Event) {
+        guard event.verdict != .allow, let subject = event.subject else { return }
+        let key = RequestKey(kind: event.kind, workload: event.workload ?? "", subject: subject)
+        guard requests[key] != nil else { return }
+        requests[key]?.count += event.count
+        requests[key]?.last = event.time
     }
 }

@@ -20,19 +20,21 @@ extension Broker {
     /// The element that a grant should have; nil when a deny covers it, its workload is gone or its time is up.
     private func element(of grant: Grant, at now: Instant) -> GrantElement? {
         let end = grant.expiry + Self.grantSlack
-        guard let assignment = assignments[grant.workload], let workload = policies[grant.workload],
-            isGrantable(workload, grant.destination), now < end
+        guard let destination = grant.subject.destination, let assignment = assignments[grant.workload],
+            let workload = policies[grant.workload], isGrantable(workload, destination), now < end
         else { return nil }
         let milliseconds = ((end - now).nanoseconds + 999_999) / 1_000_000
         return GrantElement(
-            set: grant.destination.address.isV4 ? "grants4" : "grants6",
-            element: Elements.request(assignment.identity, grant.destination, timeout: UInt64(milliseconds)),
+            set: destination.address.isV4 ? "grants4" : "grants6",
+            element: Elements.request(assignment.identity, destination, timeout: UInt64(milliseconds)),
             until: now + .milliseconds(milliseconds),
         )
     }
 
     /// Puts a grant in force.
     mutating func put(_ grant: Grant, at now: Instant) -> [ElementChange] {
+        // What a name was answered with is for its pins to hold.
+        if grant.subject.name != nil { return renewPins(of: grant.workload, at: now).changes }
         guard let wanted = element(of: grant, at: now) else { return [] }
         grantElements[grant.id] = wanted
         return [ElementChange(set: wanted.set, add: [wanted.element])]

@@ -1,6 +1,7 @@
 package import Model
 package import Policy
 package import Ruleset
+internal import Wire
 
 /// Why a grant cannot be made or taken back.
 package enum GrantError: Error, Hashable, Sendable, CustomStringConvertible {
@@ -9,8 +10,8 @@ package enum GrantError: Error, Hashable, Sendable, CustomStringConvertible {
     case notAWorkload
     case inbound
     case withoutPorts(Destination)
-    case denied(Destination, Decision)
-    case allowed(Destination)
+    case denied(Subject, Decision)
+    case allowed(Subject)
 
     package var description: String {
         switch self {
@@ -20,10 +21,10 @@ package enum GrantError: Error, Hashable, Sendable, CustomStringConvertible {
         case .inbound:
             "the request came from outside; who may open connections to a workload is for its 'listen' to say"
         case .withoutPorts(let destination): "\(destination): only tcp and udp can be approved"
-        case .denied(let destination, let decision):
-            "\(destination): \(decision.reason.rawValue)"
+        case .denied(let subject, let decision):
+            "\(subject): \(decision.reason.rawValue)"
                 + (decision.rule.map { " '\($0)'" } ?? "") + " beats every approval; change the policy"
-        case .allowed(let destination): "\(destination) is allowed already"
+        case .allowed(let subject): "\(subject) is allowed already"
         }
     }
 }
@@ -40,7 +41,7 @@ extension Broker {
     /// Takes up the requests of an earlier daemon.
     package mutating func restore(_ summaries: [RequestSummary], nextRequest: Int64) {
         for summary in summaries {
-            let key = RequestKey(kind: summary.kind, workload: summary.workload, destination: summary.destination)
+            let key = RequestKey(kind: summary.kind, workload: summary.workload, subject: summary.subject)
             requests[key] = summary
         }
         self.nextRequest = max(nextRequest, (summaries.map(\.id).max() ?? 0) + 1)
@@ -57,16 +58,24 @@ extension Broker {
         return changes
     }
 
+    private func decide(_ destination: Destination, of workload: Workload) -> Decision {
+        let names = pins[workload.name]?.names(of: destination.address) ?? []
+        return workload.decide(Policy.Question(destination: destination, names: names))
+    }
+
     func isGrantable(_ workload: Workload, _ destination: Destination) -> Bool {
-        let decision = workload.decide(Policy.Question(destination: destination))
+        let decision = decide(destination, of: workload)
         return decision.verdict == .allow || decision.reason == .unknownDestination
             || decision.reason == .wrongExecutable
     }
 
     /// Approves a request for a time; what waits for it goes on.
+    ///
+    /// A request by name is approved for these ports; one by address has its own.
     package mutating func approve(
         request id: Int64,
         for duration: Instant.Span,
+        ports: Set<ServicePort> = defaultPorts,
         reason: String?,
         actor: String,
         at now: Instant,
@@ -76,29 +85,12 @@ extension Broker {
         guard let workload = policies[request.workload], let assignment = assignments[request.workload] else {
             return .failure(.notAWorkload)
         }
-        let destination = request.destination
-        guard destination.transport.hasPorts else { return .failure(.withoutPorts(destination)) }
-        let decision = workload.decide(Policy.Question(destination: destination))
-        guard isGrantable(workload, destination) else { return .failure(.denied(destination, decision)) }
-        guard decision.verdict != .allow else { return .failure(.allowed(destination)) }
-
-        var actions: [BrokerAction] = []
-        // A new approval of the same takes the place of the old one.
-        var removed: [SetElement] = []
-        for old in grants.values
-        where old.state == .active && old.workload == workload.name
-            && old.destination == destination
-        {
-            removed += take(old, at: now).flatMap(\.remove)
-            grants[old.id] = nil
-            var ended = old
-            ended.state = .revoked
-            actions.append(.saveGrant(ended))
-        }
+        if let error = obstacle(to: request.subject, of: workload) { return .failure(error) }
         let grant = Grant(
             id: nextGrant,
             workload: workload.name,
-            destination: destination,
+            subject: request.subject,
+            ports: request.subject.name == nil ? [] : ports,
             granted: wall(now),
             duration: duration,
             expiry: now + duration,
@@ -107,27 +99,73 @@ extension Broker {
             request: id,
         )
         nextGrant += 1
-        grants[grant.id] = grant
-        for change in put(grant, at: now) {
-            actions.append(.change([ElementChange(set: change.set, remove: removed, add: change.add)]))
-        }
-        let key = Window.Key(.denied, assignment.identity, destination)
-        if windows[key] != nil { actions.append(.settle(key)) }
-        if let hold = holds.removeValue(forKey: key) {
-            release(key, hold)
-            actions += hold.packets.values.map { .answer($0.reference, .again) }
-            var event = hold.event
-            event.time = wall(now)
-            event.verdict = .allow
-            event.reason = .grant
-            event.rule = "grant \(grant.id)"
-            event.grant = grant.id
-            event.latencyMicroseconds = max(0, (now - hold.question.arrived).nanoseconds / 1000)
-            actions.append(.record(event))
+        var actions = replaceEarlier(by: grant, at: now)
+        knownNames[assignment.identity] = nil
+        if let name = request.subject.name { forgetWindows(of: assignment.identity, name) }
+        if let destination = request.subject.destination {
+            actions += admitWaiting(Window.Key(.denied, assignment.identity, destination), by: grant, at: now)
         }
         actions.append(.saveGrant(grant))
         actions.append(.record(event(of: grant, .allow, .grant, actor: actor, reason, at: now)))
         return .success((grant, actions))
+    }
+
+    /// What a name is approved for when nobody says.
+    package static let defaultPorts: Set<ServicePort> = [ServicePort(transport: .tcp, port: 443)]
+
+    /// Why a request cannot be approved; nil when it can.
+    private func obstacle(to subject: Subject, of workload: Workload) -> GrantError? {
+        switch subject {
+        case .address(let destination):
+            guard destination.transport.hasPorts else { return .withoutPorts(destination) }
+            guard destination.port != 53 else {
+                return .denied(subject, Decision(verdict: .deny, reason: .nameNotAllowed))
+            }
+            let decision = decide(destination, of: workload)
+            guard isGrantable(workload, destination) else { return .denied(subject, decision) }
+            return decision.verdict == .allow ? .allowed(subject) : nil
+        case .name(let name):
+            let decision = workload.decide(name: name, type: "A")
+            if decision.verdict == .allow { return .allowed(subject) }
+            return decision.reason == .nameNotAllowed ? nil : .denied(subject, decision)
+        }
+    }
+
+    /// A new approval of the same takes the place of the old one.
+    private mutating func replaceEarlier(by grant: Grant, at now: Instant) -> [BrokerAction] {
+        var actions: [BrokerAction] = []
+        var removed: [SetElement] = []
+        for old in grants.values
+        where old.state == .active && old.workload == grant.workload && old.subject == grant.subject {
+            removed += take(old, at: now).flatMap(\.remove)
+            grants[old.id] = nil
+            var ended = old
+            ended.state = .revoked
+            actions.append(.saveGrant(ended))
+        }
+        grants[grant.id] = grant
+        for change in put(grant, at: now) {
+            actions.append(.change([ElementChange(set: change.set, remove: removed + change.remove, add: change.add)]))
+            removed = []
+        }
+        return actions
+    }
+
+    /// Lets the packets go on that wait for the grant.
+    private mutating func admitWaiting(_ key: Window.Key, by grant: Grant, at now: Instant) -> [BrokerAction] {
+        var actions: [BrokerAction] = []
+        if windows[key] != nil { actions.append(.settle(key)) }
+        guard let hold = holds.removeValue(forKey: key) else { return actions }
+        release(key, hold)
+        actions += hold.packets.values.map { .answer($0.reference, .again) }
+        var event = hold.event
+        event.time = wall(now)
+        event.verdict = .allow
+        event.reason = .grant
+        event.rule = "grant \(grant.id)"
+        event.grant = grant.id
+        event.latencyMicroseconds = max(0, (now - hold.question.arrived).nanoseconds / 1000)
+        return actions + [.record(event)]
     }
 
     /// Takes an approval back; the connections it carried are cut.
@@ -155,18 +193,44 @@ extension Broker {
         var actions: [BrokerAction] = []
         if !removal.isEmpty { actions.append(.change(removal)) }
         if let assignment = assignments[grant.workload] {
-            let seen = Window.Key(.seen, assignment.identity, grant.destination)
-            if windows[seen] != nil { actions.append(.settle(seen)) }
-            // What another rule allows goes on.
-            let isAllowed = decide(assignment.identity, grant.destination, nil).verdict == .allow
-            if !isAllowed {
-                actions.append(clearAnswers())
-                actions.append(.cut(assignment.identity, generation: assignment.generation, grant.destination))
+            let carried = destinations(of: grant)
+            knownNames[assignment.identity] = nil
+            if grant.subject.name != nil {
+                let renewed = renewPins(of: grant.workload, at: now)
+                actions.append(.change(renewed.changes))
+                if !renewed.dropped.isEmpty { actions.append(.savePins([], dropped: renewed.dropped)) }
             }
+            for destination in carried {
+                let seen = Window.Key(.seen, assignment.identity, destination)
+                if windows[seen] != nil { actions.append(.settle(seen)) }
+            }
+            // What another rule allows goes on.
+            let cut = carried.filter { decide(assignment.identity, $0, nil, isOpen: true).verdict != .allow }
+            if !cut.isEmpty { actions.append(clearAnswers()) }
+            actions += cut.map { .cut(assignment.identity, generation: assignment.generation, $0) }
         }
         actions.append(.saveGrant(ended))
         actions.append(.record(event(of: grant, .deny, .revoked, actor: actor, reason ?? state.rawValue, at: now)))
         return actions
+    }
+
+    /// What a grant may have let through: for a name every address that it was answered with.
+    private func destinations(of grant: Grant) -> [Destination] {
+        switch grant.subject {
+        case .address(let destination): return [destination]
+        case .name(let name):
+            let addresses = pins[grant.workload]?.addressesEver(of: name) ?? []
+            return addresses.flatMap { address in
+                grant.ports.map { Destination(address: address, port: $0.port, transport: $0.transport) }
+            }
+        }
+    }
+
+    private mutating func forgetWindows(of identity: Identity, _ name: DomainName) {
+        let wire = DNSName(name)
+        for key in nameWindows.keys where key.identity == identity && key.question.name == wire && key.address == nil {
+            nameWindows[key] = nil
+        }
     }
 
     /// Nothing that was answered for before counts any more.
@@ -187,7 +251,8 @@ extension Broker {
         event.verdict = verdict
         event.reason = reason
         event.workload = grant.workload
-        event.destination = grant.destination
+        event.destination = grant.subject.destination
+        event.name = grant.subject.name?.text
         event.grant = grant.id
         event.request = grant.request
         event.actor = actor
@@ -199,7 +264,9 @@ extension Broker {
 extension Broker {
     /// Whether a packet of the request waits for an operator now.
     package func isHeld(_ request: RequestSummary) -> Bool {
-        guard let assignment = assignments[request.workload] else { return false }
-        return holds[Window.Key(.denied, assignment.identity, request.destination)] != nil
+        guard let assignment = assignments[request.workload], let destination = request.subject.destination else {
+            return false
+        }
+        return holds[Window.Key(.denied, assignment.identity, destination)] != nil
     }
 }

@@ -17,23 +17,21 @@ extension Broker {
     }
 
     /// What the policy, the grants and the settings say of a request on its way out, and by which rule or grant.
-    func decide(_ identity: Identity, _ destination: Destination, _ process: ProcessRecord?) -> Decision {
+    ///
+    /// What is open already (`isOpen`) stays tied to the names that its address was known by.
+    func decide(
+        _ identity: Identity,
+        _ destination: Destination,
+        _ process: ProcessRecord?,
+        isOpen: Bool = false,
+    ) -> Decision {
         guard identity.isWorkload, let name = names[identity.number], let workload = policies[name] else {
             return decideUngoverned(identity, destination)
         }
-        let decision = workload.decide(
-            Policy.Question(
-                destination: destination,
-                executable: process?.executable,
-                executableIsCertain: process?.isCertain ?? false,
-            ),
-        )
+        let table = pins[name]
+        let known = isOpen ? table?.namesEver(of: destination.address) : table?.names(of: destination.address)
+        let decision = decide(workload, destination, process, names: known ?? [])
         guard decision.verdict == .deny else { return decision }
-        if decision.reason == .unknownDestination || decision.reason == .wrongExecutable,
-            let grant = grant(for: name, destination)
-        {
-            return Decision(verdict: .allow, reason: .grant, rule: "grant \(grant.id)")
-        }
         if settings.observesOnly { return Decision(verdict: .observe, reason: .observeMode, rule: decision.rule) }
         guard decision.reason == .unknownDestination else { return decision }
         switch workload.unknown {
@@ -43,8 +41,36 @@ extension Broker {
         }
     }
 
+    /// The same without `unknown` and modes, for an address that these names were answered with.
+    func decide(
+        _ workload: Workload,
+        _ destination: Destination,
+        _ process: ProcessRecord?,
+        names: [DomainName],
+    ) -> Decision {
+        // A name server is reached through the resolver alone, whatever a rule says.
+        guard destination.port != 53 || !destination.transport.hasPorts else {
+            return Decision(verdict: .deny, reason: .nameNotAllowed)
+        }
+        let decision = workload.decide(
+            Policy.Question(
+                destination: destination,
+                executable: process?.executable,
+                executableIsCertain: process?.isCertain ?? false,
+                names: names,
+            ),
+        )
+        guard decision.verdict == .deny,
+            decision.reason == .unknownDestination || decision.reason == .wrongExecutable,
+            let grant = grant(for: workload.name, destination, names)
+        else { return decision }
+        var allowed = Decision(verdict: .allow, reason: .grant, rule: "grant \(grant.id)")
+        allowed.name = grant.subject.name
+        return allowed
+    }
+
     func decideUngoverned(_ identity: Identity, _ destination: Destination) -> Decision {
-        if identity == .daemon, settings.upstreams.contains(destination.address), destination.port == 53 {
+        if identity == .daemon, settings.upstreams.contains(destination) {
             return Decision(verdict: .allow, reason: .rule)
         }
         let deny = Decision(verdict: .deny, reason: identity == .daemon ? .unknownDestination : .unidentified)
@@ -58,9 +84,14 @@ extension Broker {
         }
     }
 
-    func grant(for workload: String, _ destination: Destination) -> Grant? {
-        grants.values.first {
-            $0.state == .active && $0.workload == workload && $0.destination == destination
+    private func grant(for workload: String, _ destination: Destination, _ names: [DomainName]) -> Grant? {
+        let port = ServicePort(transport: destination.transport, port: destination.port)
+        return grants.values.first { grant in
+            guard grant.state == .active, grant.workload == workload else { return false }
+            switch grant.subject {
+            case .address(let granted): return granted == destination
+            case .name(let name): return names.contains(name) && grant.ports.contains(port)
+            }
         }
     }
 
@@ -68,8 +99,17 @@ extension Broker {
         guard let sender = question.sender else { return refuseUnknown(question, at: now) }
         if hasMoved(sender, at: now) { return dropAnother(question) }
         let (assignment, changes) = learn(sender)
-        let decision = decide(assignment.identity, question.destination, sender.process)
-        return [.change(changes)] + settle(question, assignment.identity, decision, local: sender, at: now)
+        let decision = decide(
+            assignment.identity,
+            question.destination,
+            sender.process,
+            isOpen: !question.opensFlow,
+        )
+        var actions: [BrokerAction] = [.change(changes)]
+        if let name = decision.name, decision.verdict == .allow {
+            actions += prolong(assignment.identity, question.destination, name, at: now)
+        }
+        return actions + settle(question, assignment.identity, decision, local: sender, at: now)
     }
 
     /// A packet that answers what somebody else opened, or claims to.
@@ -117,6 +157,9 @@ extension Broker {
         _ question: PacketQuestion,
         _ process: ProcessRecord?,
     ) -> Decision {
+        // Past the redirection nobody can tell who asks, so nobody is answered.
+        let isResolver = question.destination.address.isLoopback && question.destination.port == settings.resolverPort
+        if isResolver, from != .daemon { return Decision(verdict: .deny, reason: .unknownDestination) }
         // Two that no workload's identity names have nothing in common.
         if from == to, from != .foreignUser { return Decision(verdict: .allow, reason: .rule) }
         if to != .unidentified {

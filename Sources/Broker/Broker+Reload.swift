@@ -14,15 +14,23 @@ extension Broker {
         var goneIdentities: [Identity] = []
         var saved: [String: Assignment] = [:]
         var removed: [String] = []
+        var dropped: [PinSummary] = []
 
         let (added, gone, changed) = Self.difference(oldPolicies, policies)
         self.policies = policies
         self.settings = settings
+        named.subtract(gone)
+        for name in added.union(changed) {
+            if policies[name]?.usesNames == true { named.insert(name) } else { named.remove(name) }
+        }
 
         for name in gone {
             guard let assignment = assignments.removeValue(forKey: name), let old = oldPolicies[name] else { continue }
             changes += Elements.policy(of: old, identity: assignment.identity).map(\.undone)
             changes += Elements.assignment(assignment).map(\.undone)
+            let forgotten = forgetPins(of: name, assignment.identity, at: now)
+            changes += forgotten.changes
+            dropped += forgotten.dropped
             names[assignment.identity.number] = nil
             goneIdentities.append(assignment.identity)
             retired[assignment.identity.number] = assignment.generation
@@ -52,20 +60,26 @@ extension Broker {
             let after = Elements.policy(of: new, identity: assignment.identity)
             let difference = ElementChange.difference(from: before, to: after)
             changes += difference
-            // What only the broker knows may have become narrower too: the mode for the unknown, and rules with a program,
-            // which take what they cover out of the unknown.
+            let renewed = renewPins(of: name, at: now)
+            changes += renewed.changes
+            dropped += renewed.dropped
+            // What only the broker knows may have become narrower too: the mode for the unknown, rules with a program,
+            // which take what they cover out of the unknown, and names of which there are pins.
             let programs = old.allow != new.allow && (old.allow + new.allow).contains { $0.executable != nil }
             let isNarrower =
                 difference.contains { !$0.remove.isEmpty } || programs || old.unknown != new.unknown
-                || old.deny != new.deny
+                || old.deny != new.deny || renewed.isNarrower || (old.allow != new.allow && pins[name] != nil)
             guard isNarrower, !modeChanges else { continue }
             changes += raise(name, &saved)
             rechecked.append(assignment.identity)
         }
         changes += ElementChange.difference(from: modes(oldSettings), to: modes(settings))
         if oldSettings != settings {
+            var withoutUpstreams = oldSettings
+            withoutUpstreams.upstreams = settings.upstreams
+            let concernsAll = withoutUpstreams != settings
             let concernsDaemon = modeChanges || oldSettings.upstreams != settings.upstreams
-            for (name, identity) in Self.reserved where identity != .daemon || concernsDaemon {
+            for (name, identity) in Self.reserved where identity == .daemon ? concernsDaemon : concernsAll {
                 changes += raise(name, &saved)
                 rechecked.append(identity)
             }
@@ -95,6 +109,7 @@ extension Broker {
             release(key, hold)
             actions += hold.packets.values.map { .answer($0.reference, .again) }
         }
+        if !dropped.isEmpty { actions.append(.savePins([], dropped: dropped)) }
         if !saved.isEmpty || !removed.isEmpty { actions.append(.saveAssignments(saved, removed: removed)) }
         if !moved.isEmpty { actions.append(.unstamp(moved)) }
         actions += rechecked.map { .recheck($0) }
@@ -188,7 +203,7 @@ extension Broker {
         guard identity.isWorkload, let name = names[identity.number], let workload = policies[name] else {
             return decide(identity, destination, nil).verdict != .deny
         }
-        let decision = decide(identity, destination, nil)
+        let decision = decide(identity, destination, nil, isOpen: true)
         switch decision.verdict {
         case .allow, .observe: return true
         case .hold: return false

@@ -146,8 +146,9 @@ extension Broker {
         }
         note(&event, at: now)
         actions.append(.record(event))
-        // Another program of the workload may have what this one may not: the kernel must not answer for both.
-        let isForAll = decision.reason != .wrongExecutable
+        // Another program of the workload may have what this one may not, and another name is another request: the kernel
+        // must not answer for both.
+        let isForAll = decision.reason != .wrongExecutable && decision.reason != .nameNotAllowed
         if isForAll, openWindows[key.identity, default: 0] < Self.windowLimit || kind == .other {
             openWindows[key.identity, default: 0] += 1
             event.message = nil

@@ -17,6 +17,7 @@ extension Broker {
         for grant in grants.values where grant.state == .active && grant.expiry <= now {
             actions += end(grant, as: .expired, actor: nil, reason: nil, at: now)
         }
+        actions += closeNameWindows(at: now) + endPins(at: now) + takeReminders(at: now)
         forgetAttempts(at: now)
         movedCgroups = movedCgroups.filter { now < $0.value }
         leftIdentities = leftIdentities.filter { now < $0.value }
@@ -38,12 +39,7 @@ extension Broker {
         event.time = wall(now)
         event.count = count
         event.latencyMicroseconds = nil
-        guard let destination = event.destination else { return [.record(event)] }
-        let request = RequestKey(kind: event.kind, workload: event.workload ?? "", destination: destination)
-        if event.verdict != .allow, requests[request] != nil {
-            requests[request]?.count += count
-            requests[request]?.last = event.time
-        }
+        countAgain(event)
         return [.record(event)]
     }
 
@@ -60,6 +56,14 @@ extension Broker {
             note(&event, at: now)
             return [.record(event)]
         }
+        if packet.kind == .strayed {
+            event.message = "a request for a name through a socket that is bound to a device"
+            let identity = packet.local.map { learn($0).0.identity }
+            event.workload = identity.flatMap(workloadName)
+            fill(&event, Decision(verdict: .deny, reason: .nameNotAllowed), packet.local)
+            note(&event, at: now)
+            return [.record(event)]
+        }
         guard let local = packet.local else {
             event.verdict = .allow
             event.reason = .rule
@@ -69,6 +73,7 @@ extension Broker {
         let (assignment, changes) = learn(local)
         let identity = assignment.identity
         event.workload = workloadName(identity)
+        event.name = knownName(identity, packet.destination.address)
         if identity.isWorkload { event.generation = UInt32(assignment.generation) }
         if packet.kind == .inbound {
             let rule = names[identity.number].flatMap { policies[$0] }?.admits(
@@ -82,13 +87,17 @@ extension Broker {
         var decision = decide(identity, packet.destination, local.process)
         if decision.verdict != .allow { decision = Decision(verdict: .allow, reason: .rule) }
         fill(&event, decision, local)
-        var actions: [BrokerAction] = [.change(changes), .record(event)]
-        // What any program may do by the policy itself needs no second look; a grant can end while no daemon runs.
-        let isRule = identity.isWorkload && decide(identity, packet.destination, nil).reason == .rule
+        // The daemon's own questions to its name servers are not told of, each time neither.
+        let isOwn = identity == .daemon && settings.upstreams.contains(packet.destination)
+        var actions: [BrokerAction] = isOwn ? [.change(changes)] : [.change(changes), .record(event)]
+        // What any program may do by the policy itself needs no second look; a grant and a pin can end while no daemon runs.
+        let general = decide(identity, packet.destination, nil)
+        let isRule = identity.isWorkload && general.reason == .rule && general.name == nil
+        if let name = decision.name { actions += prolong(identity, packet.destination, name, at: now) }
         let key = Window.Key(isRule ? .lately : .seen, identity, packet.destination)
         if windows[key] == nil, openWindows[identity, default: 0] < Self.windowLimit {
             openWindows[identity, default: 0] += 1
-            windows[key] = Window(event: event, closes: now + Self.window, told: 0)
+            windows[key] = Window(event: event, closes: now + Self.window, told: isOwn ? .max : 0)
             let element = isRule ? Elements.lately(packet.destination, assignment.stamp(.allowed)) : key.element
             actions.append(.change([ElementChange(set: key.set, add: [element])]))
         }

@@ -1,6 +1,7 @@
 package import Model
 package import Policy
 package import Ruleset
+internal import Wire
 
 /// Judges every request that the kernel cannot settle alone.
 ///
@@ -16,16 +17,20 @@ package struct Broker {
         package var observesOnly: Bool
         package var unidentified: Unidentified
         /// Where the daemon itself may go: its name servers.
-        package var upstreams: Set<IPAddress>
+        package var upstreams: Set<Destination>
         /// The cgroup of the daemon, when it has one for itself.
         package var daemonCgroup: String?
+        /// The port of the workloads' resolver on 127.0.0.1 and ::1.
+        package var resolverPort: UInt16
 
         package init(
             observesOnly: Bool = false,
             unidentified: Unidentified = .observe,
-            upstreams: Set<IPAddress> = [],
+            upstreams: Set<Destination> = [],
             daemonCgroup: String? = nil,
+            resolverPort: UInt16 = Layout.defaultResolverPort,
         ) {
+            self.resolverPort = resolverPort
             self.observesOnly = observesOnly
             self.unidentified = unidentified
             self.upstreams = upstreams
@@ -72,7 +77,7 @@ package struct Broker {
     struct RequestKey: Hashable {
         let kind: Event.Kind
         let workload: String
-        let destination: Destination
+        let subject: Subject
     }
 
     struct Attempt: Hashable {
@@ -107,6 +112,16 @@ package struct Broker {
     var leftIdentities: [Identity: Instant] = [:]
     var scans: [Identity: ScanDetector] = [:]
     var programs = ProgramMemory()
+    /// The workloads with a rule that allows a name.
+    var named: Set<String> = []
+    var nameScans: [Identity: NameScanDetector] = [:]
+    var nameWindows: [NameWindow.Key: NameWindow] = [:]
+    /// What was decided of names, until something changes.
+    var knownNames: [Identity: [DNSQuestion: Decision]] = [:]
+    var pins: [String: PinTable] = [:]
+    var pinsDue = Agenda<PinKey>()
+    var reminders: [Reminder: Instant] = [:]
+    var remindersDue = Agenda<Reminder>()
     /// Packets that were dropped without an event: the last ones of closed sockets, and those that met no answer.
     package internal(set) var orphans: UInt64 = 0
     /// Wall clock minus monotonic clock, in nanoseconds: given with every event so that the broker reads no clock.
@@ -140,6 +155,7 @@ package struct Broker {
             self.assignments[workload.name] = Assignment(identity: Identity(number: number), generation: 1)
         }
         for (name, assignment) in self.assignments { names[assignment.identity.number] = name }
+        named = Set(policies.workloads.lazy.filter(\.usesNames).map(\.name))
     }
 
     static func nextFree(_ candidate: inout UInt16, _ taken: inout Set<UInt16>) -> UInt16? {
@@ -168,7 +184,13 @@ package struct Broker {
     /// The elements that the host's settings ask for.
     func modes(_ settings: Settings) -> [ElementChange] {
         let open: [Identity] = settings.unidentified == .allow ? [.unidentified, .forwarded] : []
-        return [
+        let upstreams = [true, false].map { isV4 in
+            ElementChange(
+                set: isV4 ? "hosts4" : "hosts6",
+                add: settings.upstreams.filter { $0.address.isV4 == isV4 }.map { Elements.request(.daemon, $0) },
+            )
+        }
+        return upstreams.filter { !$0.add.isEmpty } + [
             ElementChange(set: "open", add: open.map(Elements.member)),
             // What belongs to nobody reaches what belongs to nobody on the same host.
             ElementChange(set: "free", add: [Elements.member(Identity.unidentified)]),
@@ -202,6 +224,9 @@ package struct Broker {
         for window in windows.values { note(window.closes) }
         for hold in holds.values { note(hold.deadline) }
         for grant in grants.values where grant.state == .active { note(grant.expiry) }
+        for window in nameWindows.values { note(window.closes) }
+        if let due = pinsDue.earliest { note(due) }
+        if let due = remindersDue.earliest { note(due) }
         return next
     }
 }

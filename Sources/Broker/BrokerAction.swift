@@ -1,5 +1,6 @@
 package import Model
 package import Ruleset
+package import Wire
 
 /// What the daemon has to do.
 ///
@@ -25,6 +26,9 @@ package enum BrokerAction: Hashable, Sendable {
     /// Takes the stamp off every connection of these cgroups' sockets, since they belong to another identity now.
     case unstamp([UInt64])
     case saveGrant(Grant)
+    case savePins([PinSummary], dropped: [PinSummary])
+    /// Asks for a name again, on nobody's behalf, so that what it stands for is known before it is needed.
+    case refresh(Identity, DNSQuestion)
     case saveAssignments([String: Assignment], removed: [String])
 }
 
@@ -36,7 +40,9 @@ package struct Grant: Hashable, Sendable {
 
     package let id: Int64
     package let workload: String
-    package let destination: Destination
+    package let subject: Subject
+    /// On which ports, for a name.
+    package let ports: Set<ServicePort>
     package let granted: WallTime
     /// How long it was approved for.
     package let duration: Instant.Span
@@ -51,7 +57,8 @@ package struct Grant: Hashable, Sendable {
     package init(
         id: Int64,
         workload: String,
-        destination: Destination,
+        subject: Subject,
+        ports: Set<ServicePort> = [],
         granted: WallTime,
         duration: Instant.Span,
         expiry: Instant,
@@ -62,7 +69,8 @@ package struct Grant: Hashable, Sendable {
     ) {
         self.id = id
         self.workload = workload
-        self.destination = destination
+        self.subject = subject
+        self.ports = ports
         self.granted = granted
         self.duration = duration
         self.expiry = expiry
@@ -140,7 +148,7 @@ package struct RequestSummary: Hashable, Sendable {
     package let id: Int64
     package let workload: String
     package let kind: Event.Kind
-    package let destination: Destination
+    package let subject: Subject
     package var count: UInt64
     package let first: WallTime
     package var last: WallTime
@@ -153,7 +161,7 @@ package struct RequestSummary: Hashable, Sendable {
         id: Int64,
         workload: String,
         kind: Event.Kind,
-        destination: Destination,
+        subject: Subject,
         count: UInt64,
         first: WallTime,
         last: WallTime,
@@ -165,7 +173,7 @@ package struct RequestSummary: Hashable, Sendable {
         self.id = id
         self.workload = workload
         self.kind = kind
-        self.destination = destination
+        self.subject = subject
         self.count = count
         self.first = first
         self.last = last

@@ -53,6 +53,8 @@ package struct PacketQuestion: Hashable, Sendable {
     package var source: IPAddress
     /// Whether the packet opens a flow: a SYN, or any datagram.
     package var opensFlow: Bool
+    /// What a request for a name asks for, in a packet to a name server.
+    package var name: DomainName?
     /// The end that sends, when it is on this host.
     package var sender: Facts?
     /// The end that would receive, when it is on this host.
@@ -95,6 +97,8 @@ package struct LoggedPacket: Hashable, Sendable {
         case inbound
         /// A fixed rule refused it: a frame that a packet socket put on loopback.
         case injected
+        /// A fixed rule refused it: a request for a name that its socket's device would have taken out of the host.
+        case strayed
     }
 
     package var kind: Kind

@@ -66,18 +66,23 @@ struct ProgramMemory {
 }
 
 /// Notices many different denied destinations in a short time.
-struct ScanDetector {
-    /// This many different destinations within `span` are a scan.
-    static let threshold = 24
-    static let span = Instant.Span.seconds(10)
+typealias ScanDetector = BurstDetector<Destination>
+/// Notices many different denied names in a short time.
+typealias NameScanDetector = BurstDetector<DomainName>
 
-    private var seen: [Destination: Instant] = [:]
+/// Notices many different things in a short time.
+struct BurstDetector<Thing: Hashable> {
+    /// This many different destinations within `span` are a scan.
+    static var threshold: Int { 24 }
+    static var span: Instant.Span { .seconds(10) }
+
+    private var seen: [Thing: Instant] = [:]
     private var reportedUntil: Instant?
 
-    /// Notes a denied destination; how many there were, when this one makes it a scan that was not reported yet.
-    mutating func note(_ destination: Destination, at now: Instant) -> Int? {
+    /// Notes one; how many there were, when this one makes it a scan that was not reported yet.
+    mutating func note(_ thing: Thing, at now: Instant) -> Int? {
         if seen.count >= 4 * Self.threshold { seen = seen.filter { now - $0.value < Self.span } }
-        if seen.count < 4 * Self.threshold { seen[destination] = now }
+        if seen.count < 4 * Self.threshold { seen[thing] = now }
         if let until = reportedUntil, now < until {
             reportedUntil = now + Self.span
             return nil

@@ -150,21 +150,29 @@ int enf_table_delete(struct enf_batch *batch, uint8_t family, const char *table)
     return end(batch, message);
 }
 
-int enf_chain_add(struct enf_batch *batch, uint8_t family, const char *table, const char *chain, int hook,
-                  int priority, bool drop) {
+int enf_chain_add(struct enf_batch *batch, uint8_t family, const char *table, const char *chain,
+                  const char *type, int hook, int priority, bool drop) {
     struct nlmsghdr *message = begin(batch, NFT_MSG_NEWCHAIN, NLM_F_CREATE, family);
     struct nftnl_chain *value = nftnl_chain_alloc();
     if (message == NULL || value == NULL) return -ENOMEM;
     nftnl_chain_set_str(value, NFTNL_CHAIN_TABLE, table);
     nftnl_chain_set_str(value, NFTNL_CHAIN_NAME, chain);
     if (hook >= 0) {
-        nftnl_chain_set_str(value, NFTNL_CHAIN_TYPE, "filter");
+        nftnl_chain_set_str(value, NFTNL_CHAIN_TYPE, type);
         nftnl_chain_set_u32(value, NFTNL_CHAIN_HOOKNUM, (uint32_t)hook);
         nftnl_chain_set_s32(value, NFTNL_CHAIN_PRIO, priority);
         nftnl_chain_set_u32(value, NFTNL_CHAIN_POLICY, drop ? NF_DROP : NF_ACCEPT);
     }
     nftnl_chain_nlmsg_build_payload(message, value);
     nftnl_chain_free(value);
+    return end(batch, message);
+}
+
+int enf_chain_delete(struct enf_batch *batch, uint8_t family, const char *table, const char *chain) {
+    struct nlmsghdr *message = begin(batch, NFT_MSG_DELCHAIN, 0, family);
+    if (message == NULL) return -ENOMEM;
+    mnl_attr_put_strz(message, NFTA_CHAIN_TABLE, table);
+    mnl_attr_put_strz(message, NFTA_CHAIN_NAME, chain);
     return end(batch, message);
 }
 
@@ -201,10 +209,10 @@ int enf_set_add(struct enf_batch *batch, uint8_t family, const char *table, cons
         }
         nftnl_set_add_expr(value, counter);
     }
-    // Without it nft shows numbers of the host's byte order the wrong way round.
+    // Without it nft shows numbers the wrong way round: a single port (13, inet_service) is in network byte order too.
     struct nftnl_udata_buf *notes = nftnl_udata_buf_alloc(64);
     if (notes != NULL) {
-        nftnl_udata_put_u32(notes, NFTNL_UDATA_SET_KEYBYTEORDER, set->field_count > 1 ? 2 : 1);
+        nftnl_udata_put_u32(notes, NFTNL_UDATA_SET_KEYBYTEORDER, set->field_count > 1 || set->key_type == 13 ? 2 : 1);
         if (set->data_type == 19) nftnl_udata_put_u32(notes, NFTNL_UDATA_SET_DATABYTEORDER, 1);
         nftnl_set_set_data(value, NFTNL_SET_USERDATA, nftnl_udata_buf_data(notes), nftnl_udata_buf_len(notes));
         nftnl_udata_buf_free(notes);
@@ -250,6 +258,13 @@ int enf_expr_meta_load(struct enf_batch *batch, uint32_t key, uint32_t reg) {
     EXPR(value, "meta");
     nftnl_expr_set_u32(value, NFTNL_EXPR_META_KEY, key);
     nftnl_expr_set_u32(value, NFTNL_EXPR_META_DREG, reg);
+    return 0;
+}
+
+int enf_expr_meta_set(struct enf_batch *batch, uint32_t key, uint32_t reg) {
+    EXPR(value, "meta");
+    nftnl_expr_set_u32(value, NFTNL_EXPR_META_KEY, key);
+    nftnl_expr_set_u32(value, NFTNL_EXPR_META_SREG, reg);
     return 0;
 }
 
@@ -339,6 +354,12 @@ int enf_expr_reject(struct enf_batch *batch, uint32_t type, uint8_t code) {
     EXPR(value, "reject");
     nftnl_expr_set_u32(value, NFTNL_EXPR_REJECT_TYPE, type);
     nftnl_expr_set_u8(value, NFTNL_EXPR_REJECT_CODE, code);
+    return 0;
+}
+
+int enf_expr_redirect(struct enf_batch *batch, uint32_t reg) {
+    EXPR(value, "redir");
+    nftnl_expr_set_u32(value, NFTNL_EXPR_REDIR_REG_PROTO_MIN, reg);
     return 0;
 }
 

@@ -29,8 +29,22 @@ static void read_tuple(const struct nlattr *tuple, struct enf_flow *flow) {
     }
 }
 
-static int one_flow(void *context, const struct nlmsghdr *message) {
-    struct flows *flows = context;
+static void put_tuple(struct nlmsghdr *message, uint16_t type, const struct enf_flow *flow) {
+    uint32_t length = flow->family == AF_INET ? 4 : 16;
+    struct nlattr *tuple = mnl_attr_nest_start(message, type);
+    struct nlattr *part = mnl_attr_nest_start(message, CTA_TUPLE_IP);
+    mnl_attr_put(message, length == 4 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, length, flow->source);
+    mnl_attr_put(message, length == 4 ? CTA_IP_V4_DST : CTA_IP_V6_DST, length, flow->destination);
+    mnl_attr_nest_end(message, part);
+    part = mnl_attr_nest_start(message, CTA_TUPLE_PROTO);
+    mnl_attr_put_u8(message, CTA_PROTO_NUM, flow->protocol);
+    mnl_attr_put_u16(message, CTA_PROTO_SRC_PORT, htons(flow->source_port));
+    mnl_attr_put_u16(message, CTA_PROTO_DST_PORT, htons(flow->destination_port));
+    mnl_attr_nest_end(message, part);
+    mnl_attr_nest_end(message, tuple);
+}
+
+static struct enf_flow read_flow(const struct nlmsghdr *message) {
     const struct nfgenmsg *header = mnl_nlmsg_get_payload(message);
     struct enf_flow flow = {.family = header->nfgen_family};
     const struct nlattr *attr;
@@ -38,7 +52,18 @@ static int one_flow(void *context, const struct nlmsghdr *message) {
         if (mnl_attr_get_type(attr) == CTA_TUPLE_ORIG) read_tuple(attr, &flow);
         if (mnl_attr_get_type(attr) == CTA_MARK) flow.mark = ntohl(mnl_attr_get_u32(attr));
     }
+    return flow;
+}
+
+static int one_flow(void *context, const struct nlmsghdr *message) {
+    struct flows *flows = context;
+    struct enf_flow flow = read_flow(message);
     flows->callback(flows->context, &flow);
+    return 0;
+}
+
+static int found_flow(void *context, const struct nlmsghdr *message) {
+    *(struct enf_flow *)context = read_flow(message);
     return 0;
 }
 
@@ -52,22 +77,20 @@ int enf_flow_dump(int fd, uint8_t family, uint32_t mark, uint32_t mask, void *co
     return enf_answers(fd, message, &flows, one_flow);
 }
 
+int enf_flow_find(int fd, const struct enf_flow *reply, struct enf_flow *ret_flow) {
+    uint8_t buffer[512];
+    // The answer looks like one of several that never come: only the acknowledgement says that it was all.
+    struct nlmsghdr *message = enf_header(buffer, (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_GET, NLM_F_ACK,
+                                          next_seq++, reply->family, 0);
+    put_tuple(message, CTA_TUPLE_REPLY, reply);
+    return enf_answers(fd, message, ret_flow, found_flow);
+}
+
 int enf_flow_set_mark(int fd, const struct enf_flow *flow, uint32_t mark) {
     uint8_t buffer[512];
     struct nlmsghdr *message = enf_header(buffer, (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_NEW, NLM_F_ACK,
                                           next_seq++, flow->family, 0);
-    uint32_t length = flow->family == AF_INET ? 4 : 16;
-    struct nlattr *tuple = mnl_attr_nest_start(message, CTA_TUPLE_ORIG);
-    struct nlattr *part = mnl_attr_nest_start(message, CTA_TUPLE_IP);
-    mnl_attr_put(message, length == 4 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, length, flow->source);
-    mnl_attr_put(message, length == 4 ? CTA_IP_V4_DST : CTA_IP_V6_DST, length, flow->destination);
-    mnl_attr_nest_end(message, part);
-    part = mnl_attr_nest_start(message, CTA_TUPLE_PROTO);
-    mnl_attr_put_u8(message, CTA_PROTO_NUM, flow->protocol);
-    mnl_attr_put_u16(message, CTA_PROTO_SRC_PORT, htons(flow->source_port));
-    mnl_attr_put_u16(message, CTA_PROTO_DST_PORT, htons(flow->destination_port));
-    mnl_attr_nest_end(message, part);
-    mnl_attr_nest_end(message, tuple);
+    put_tuple(message, CTA_TUPLE_ORIG, flow);
     mnl_attr_put_u32(message, CTA_MARK, htonl(mark));
     return enf_ask(fd, message, message->nlmsg_len);
 }

@@ -23,6 +23,8 @@ package final class ControlCall {
     package let cgroup: String?
 
     private weak var connection: ControlConnection?
+    /// The part of an answer to send next, and what makes those after it.
+    private var parts: (first: JSON, next: () -> JSON?)?
 
     init(
         qualifiedMethod: String,
@@ -63,6 +65,27 @@ package final class ControlCall {
         return connection.send(.object([(key: "parameters", value: parameters), (key: "continues", value: true)]))
     }
 
+    /// Answers with several replies, one in a round of the loop, and each once the client has read those before.
+    ///
+    /// For answers that are longer than what may wait for a client. `next` makes a part, and gives nil after the last. A
+    /// client that takes one reply only gets the first.
+    package func reply(inParts next: @escaping () -> JSON?) {
+        guard let first = next() else { return reply() }
+        guard wantsMore, !isOneWay else { return reply(first) }
+        parts = (first, next)
+        replyPart()
+    }
+
+    /// Whether parts of the answer are still to be sent.
+    var hasParts: Bool { parts != nil }
+
+    /// Sends the next part of the answer, if there is one.
+    func replyPart() {
+        guard let (part, next) = parts else { return }
+        parts = next().map { ($0, next) }
+        if parts == nil { reply(part) } else { replyContinues(part) }
+    }
+
     /// Answers with an error by its qualified name.
     package func fail(error name: String, parameters: JSON = .object([])) {
         finish(with: .object([(key: "error", value: .string(name)), (key: "parameters", value: parameters)]))
@@ -77,6 +100,7 @@ package final class ControlCall {
     private func finish(with message: JSON) {
         guard let connection else { return }
         self.connection = nil
+        parts = nil
         onClose = nil
         if !isOneWay { connection.send(message) }
         connection.finished(self)
@@ -85,6 +109,7 @@ package final class ControlCall {
     /// The client is gone.
     func lost() -> (() -> Void)? {
         connection = nil
+        parts = nil
         defer { onClose = nil }
         return onClose
     }

@@ -43,6 +43,7 @@ final class ControlConnection {
 
     private func ready(_ readiness: Readiness) {
         if readiness.contains(.write) { flush() }
+        if readiness.contains(.write), pendingBytes == 0 { current?.replyPart() }
         guard isOpen, !readiness.isDisjoint(with: [.read, .hangUp, .error]) else { return }
         receive(isHangUp: !readiness.isDisjoint(with: [.hangUp, .error]))
     }
@@ -171,7 +172,7 @@ final class ControlConnection {
         guard let registration else { return }
         var wanted: Interest = []
         if !inputEnded, input.count <= Self.messageLimit { wanted.insert(.read) }
-        if sent < output.count { wanted.insert(.write) }
+        if sent < output.count || current?.hasParts == true { wanted.insert(.write) }
         guard wanted != interest else { return }
         interest = wanted
         do { try loop.change(registration, to: wanted) } catch { close() }

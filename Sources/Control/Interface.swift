@@ -15,8 +15,8 @@ package enum ControlInterface {
     package static let description = """
         # Which workload may reach what, who asked for more, and what an operator answered.
         #
-        # Status, Workloads, Requests, Grants and Log want the role viewer or approver, the others approver; root has
-        # both. A caller whose cgroup belongs to a workload is refused, whatever its uid. Times are RFC 3339 in UTC.
+        # Status, Workloads, Requests, Grants, Names and Log want the role viewer or approver, the others approver; root
+        # has both. A caller whose cgroup belongs to a workload is refused, whatever its uid. Times are RFC 3339 in UTC.
         interface io.egressd
 
         # One policy file as it is in force.
@@ -33,15 +33,17 @@ package enum ControlInterface {
           cgroups: []string
         )
 
-        # What was denied, held or observed, grouped by workload and destination.
+        # What was denied, held or observed, grouped by workload and by address or name.
         type Request (
           request: int,
           # Missing when nobody's workload asked.
           workload: ?string,
           # request, or inbound when somebody outside asked
           kind: string,
-          # address, port, transport
+          # address, port, transport; or name
           destination: object,
+          # The names that any workload was given the address for.
+          knownAs: ?[]string,
           # deny, hold or observe
           verdict: string,
           reason: string,
@@ -60,7 +62,7 @@ package enum ControlInterface {
         type Grant (
           grant: int,
           workload: string,
-          # address, port, transport
+          # address, port, transport; or name, and ports as Approve takes them
           destination: object,
           created: string,
           expires: string,
@@ -68,6 +70,18 @@ package enum ControlInterface {
           actor: string,
           reason: ?string,
           request: ?int
+        )
+
+        # An address that a workload was given for a name, and may reach by it.
+        type Name (
+          workload: string,
+          name: string,
+          address: string,
+          # Seconds since an answer held the address last, and when that was.
+          age: int,
+          learned: string,
+          expires: string,
+          remainingSeconds: int
         )
 
         # How the daemon is.
@@ -93,8 +107,9 @@ package enum ControlInterface {
         # What was denied or held, the latest first.
         method Requests() -> (requests: []Request)
 
-        # Lets a request pass for a time: its workload may reach its destination.
-        method Approve(request: int, seconds: int, reason: ?string) -> (grant: Grant)
+        # Lets a request pass for a time: its workload may reach its destination. ports is for a request by name, each
+        # as in a policy (443, 8443/udp, 9000-9010, any), and 443 when missing.
+        method Approve(request: int, seconds: int, reason: ?string, ports: ?[]string) -> (grant: Grant)
 
         # The grants in force, the next to expire first.
         method Grants() -> (grants: []Grant)
@@ -102,11 +117,22 @@ package enum ControlInterface {
         # Ends a grant and what it let through.
         method Revoke(grant: int, reason: ?string) -> ()
 
+        # The names that workloads were given addresses for. With "more" there may be several replies.
+        method Names(workload: ?string) -> (names: []Name)
+
         # The record: events of kinds and members as `egressd ctl log --json` prints them.
         #
         # With "more" there are several replies, and with follow they go on until the client leaves. since is how many
-        # seconds back to begin; without it, limit gives the last events (100 unless told otherwise).
-        method Log(follow: ?bool, since: ?int, workload: ?string, verdict: ?string, limit: ?int) -> (events: []object)
+        # seconds back to begin; without it, limit gives the last events (100 unless told otherwise). name is what was asked
+        # for, or what the address is known as.
+        method Log(
+          follow: ?bool,
+          since: ?int,
+          workload: ?string,
+          verdict: ?string,
+          limit: ?int,
+          name: ?string
+        ) -> (events: []object)
 
         # Reads the policies again; all of them are taken, or none.
         method Reload() -> (workloads: int)

@@ -2,6 +2,7 @@ internal import Broker
 internal import Glibc
 internal import Model
 internal import Netfilter
+internal import Policy
 internal import Record
 internal import Ruleset
 internal import System
@@ -34,12 +35,18 @@ extension Daemon {
                 unstamp(Set(ids))
             case .saveGrant(let grant):
                 save(grant)
+            case .savePins(let saved, let dropped):
+                save(saved, dropped: dropped)
+            case .refresh(let identity, let question):
+                // Not from within an answer that is being released.
+                loop.defer { [unowned self] in names?.refresh(identity, question) }
             case .saveAssignments(let assignments, let removed):
                 save(assignments, removed: removed)
             }
         }
         if flushing {
             flush()
+            updateRedirecting()
             scheduleTick()
         }
     }
@@ -57,7 +64,7 @@ extension Daemon {
         pendingEvents.removeAll(keepingCapacity: true)
     }
 
-    private func applyPending() {
+    func applyPending() {
         guard !pendingChanges.isEmpty else { return }
         let changes = pendingChanges
         pendingChanges.removeAll(keepingCapacity: true)
@@ -194,7 +201,7 @@ extension Daemon {
             id: summary.id,
             workload: summary.workload,
             kind: summary.kind,
-            destination: summary.destination,
+            subject: summary.subject,
             count: summary.count,
             first: summary.first,
             last: summary.last,
@@ -211,7 +218,7 @@ extension Daemon {
             id: row.id,
             workload: row.workload,
             kind: row.kind,
-            destination: row.destination,
+            subject: row.subject,
             count: row.count,
             first: row.first,
             last: row.last,
@@ -223,12 +230,17 @@ extension Daemon {
     }
 
     static func row(_ grant: Grant) -> GrantRow {
-        GrantRow(
+        let target: GrantRow.Target =
+            switch grant.subject {
+            case .address(let destination):
+                .address(AddressPrefix(destination.address), port: destination.port, destination.transport)
+            case .name(let name):
+                .name(name, ports: ports(grant.ports).joined(separator: ","))
+            }
+        return GrantRow(
             id: grant.id,
             workload: grant.workload,
-            address: AddressPrefix(grant.destination.address),
-            port: grant.destination.port,
-            transport: grant.destination.transport,
+            target: target,
             granted: grant.granted,
             duration: grant.duration,
             reason: grant.reason ?? "",
@@ -240,11 +252,12 @@ extension Daemon {
     /// The grant of a stored row, with what is left of it; nil when that is nothing.
     static func grant(_ row: GrantRow, at now: Instant) -> Grant? {
         let remaining = row.remaining(at: Clock.wall())
-        guard remaining > .seconds(0), let port = row.port else { return nil }
+        guard remaining > .seconds(0), let (subject, ports) = subject(row.target) else { return nil }
         return Grant(
             id: row.id,
             workload: row.workload,
-            destination: Destination(address: row.address.address, port: port, transport: row.transport),
+            subject: subject,
+            ports: ports,
             granted: row.granted,
             duration: row.duration,
             expiry: now + remaining,
@@ -252,5 +265,46 @@ extension Daemon {
             actor: row.actor,
             request: row.request,
         )
+    }
+
+    private static func subject(_ target: GrantRow.Target) -> (Subject, Set<ServicePort>)? {
+        switch target {
+        case .address(let prefix, let port?, let transport):
+            return (.address(Destination(address: prefix.address, port: port, transport: transport)), [])
+        case .address:
+            return nil
+        case .name(let name, let ports):
+            return ServicePort.read(ports.split(separator: ",").map(String.init)).map { (.name(name), $0) }
+        }
+    }
+
+    /// Ports as people write them: `443`, `8443/udp`.
+    static func ports(_ ports: Set<ServicePort>) -> [String] {
+        ports.sorted { ($0.port, $0.transport.number) < ($1.port, $1.transport.number) }.map {
+            $0.transport == .tcp ? "\($0.port)" : "\($0.port)/\($0.transport)"
+        }
+    }
+}
+
+extension ServicePort {
+    /// At most this many ports are approved for a name.
+    static let limit = 16
+
+    /// Reads `443` and `8443/udp`, without ranges; nil for anything else, and for none or too many.
+    static func read(_ texts: [String]) -> Set<ServicePort>? {
+        var ports: Set<ServicePort> = []
+        for text in texts {
+            guard let spec = try? PortSpec(text), let port = spec.single else { return nil }
+            ports.insert(port)
+        }
+        return ports.isEmpty || ports.count > limit ? nil : ports
+    }
+}
+
+extension PortSpec {
+    /// The one port that it is; tcp where nothing is said.
+    fileprivate var single: ServicePort? {
+        guard range.lower == range.upper else { return nil }
+        return ServicePort(transport: transport ?? .tcp, port: range.lower)
     }
 }

@@ -10,7 +10,7 @@ internal import System
 extension Daemon {
     private enum Role { case viewer, approver }
 
-    private static let viewing: Set<String> = ["Status", "Workloads", "Requests", "Grants", "Log"]
+    private static let viewing: Set<String> = ["Status", "Workloads", "Requests", "Grants", "Names", "Log"]
 
     /// Answers a call on the control socket.
     func handle(_ call: ControlCall) {
@@ -32,6 +32,7 @@ extension Daemon {
         case "Grants":
             let grants = broker.grants.values.filter { $0.state == .active }.sorted { $0.expiry < $1.expiry }
             call.reply(["grants": .array(grants.map(describe))])
+        case "Names": names(call)
         case "Approve": approve(call)
         case "Revoke": revoke(call)
         case "Reload":
@@ -110,11 +111,51 @@ extension Daemon {
         return JSON(present: members)
     }
 
-    private func describe(_ destination: Destination) -> JSON {
+    private func describe(_ subject: Subject, ports: Set<ServicePort> = []) -> JSON {
+        switch subject {
+        case .address(let destination):
+            return [
+                "address": .string(destination.address.description),
+                "port": .integer(Int64(destination.port)),
+                "transport": .string(destination.transport.description),
+            ]
+        case .name(let name):
+            return JSON(present: [
+                "name": .string(name.text),
+                "ports": ports.isEmpty ? nil : JSON(Self.ports(ports)),
+            ])
+        }
+    }
+
+    /// What else an address is known as.
+    private func knownAs(_ subject: Subject) -> JSON? {
+        let names = subject.destination.map { broker.names(of: $0.address) } ?? []
+        return names.isEmpty ? nil : JSON(names.map(\.text))
+    }
+
+    private func names(_ call: ControlCall) {
+        let (now, wall) = (Clock.now(), Clock.wall())
+        var left = broker.pinSummaries(of: call.parameters["workload"]?.string)[...]
+        let size = call.wantsMore ? 500 : 10_000
+        var isFirst = true
+        call.reply(inParts: {
+            guard isFirst || !left.isEmpty else { return nil }
+            isFirst = false
+            let part = left.prefix(size)
+            left = left.dropFirst(size)
+            return ["names": .array(part.map { Self.describe($0, now, wall) })]
+        })
+    }
+
+    private static func describe(_ pin: PinSummary, _ now: Instant, _ wall: WallTime) -> JSON {
         [
-            "address": .string(destination.address.description),
-            "port": .integer(Int64(destination.port)),
-            "transport": .string(destination.transport.description),
+            "workload": .string(pin.workload),
+            "name": .string(pin.name.text),
+            "address": .string(pin.address.description),
+            "age": .integer(max(0, (wall.microseconds - pin.learned.microseconds) / 1_000_000)),
+            "learned": .string(pin.learned.description),
+            "expires": .string((wall + (pin.expiry - now)).description),
+            "remainingSeconds": .integer(max(0, (pin.expiry - now).nanoseconds / 1_000_000_000)),
         ]
     }
 
@@ -123,7 +164,8 @@ extension Daemon {
             "request": .integer(request.id),
             "workload": request.workload.isEmpty ? nil : .string(request.workload),
             "kind": .string(request.kind.rawValue),
-            "destination": describe(request.destination),
+            "destination": describe(request.subject),
+            "knownAs": knownAs(request.subject),
             "verdict": .string(request.verdict.rawValue),
             "reason": .string(request.reason.rawValue),
             "finding": JSON(request.finding?.rawValue),
@@ -142,7 +184,7 @@ extension Daemon {
         let members: KeyValuePairs<String, JSON?> = [
             "grant": .integer(grant.id),
             "workload": .string(grant.workload),
-            "destination": describe(grant.destination),
+            "destination": describe(grant.subject, ports: grant.ports),
             "created": .string(grant.granted.description),
             "expires": .string((Clock.wall() + (grant.expiry - now)).description),
             "remainingSeconds": .integer(max(0, (grant.expiry - now).nanoseconds / 1_000_000_000)),
@@ -165,9 +207,17 @@ extension Daemon {
         guard let seconds = call.parameters["seconds"]?.integer, (1...Self.longestGrant).contains(seconds) else {
             return call.fail(.invalidParameter("seconds"))
         }
+        var ports = Broker.defaultPorts
+        if let given = call.parameters["ports"]?.array {
+            guard let read = ServicePort.read(given.compactMap(\.string)), given.allSatisfy({ $0.string != nil }) else {
+                return call.fail(.invalidParameter("ports"))
+            }
+            ports = read
+        }
         let result = broker.approve(
             request: request,
             for: .seconds(seconds),
+            ports: ports,
             reason: call.parameters["reason"]?.string,
             actor: actor(call.peer),
             at: Clock.now(),

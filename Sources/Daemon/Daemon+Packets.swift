@@ -11,29 +11,12 @@ extension Daemon {
     /// How many lines of the kernel's log are read in one go.
     private static let round = 64
 
-    /// How long to look for the next question before sleeping: less than it takes to be woken.
-    private static let linger = Instant.Span.microseconds(60)
-    /// After this long everything else has its turn.
-    private static let longest = Instant.Span.milliseconds(2)
-
-    /// Answers the kernel's questions; when they come one on the heels of the other, without sleeping in between.
+    /// Reads the kernel's questions, has each judged, and sends the answers.
     func readQueues() {
-        let begin = Clock.now()
-        let isBusy = begin - lastQuestion < Self.linger
-        var now = begin
-        repeat {
-            if answerQuestions(at: now) { lastQuestion = Clock.now() }
-            now = Clock.now()
-        } while isBusy && now - lastQuestion < Self.linger && now - begin < Self.longest
-        scheduleTick()
-    }
-
-    /// Reads the kernel's questions, has each judged, and sends the answers; whether there were any.
-    private func answerQuestions(at arrived: Instant) -> Bool {
-        var count = 0
+        let arrived = Clock.now()
         broker.setClock(wall: Clock.wall(), at: arrived)
         do {
-            count = try queues.read { message, bytes in
+            try queues.read { message, bytes in
                 let reference = PacketReference(queue: message.queue, packet: message.packetID)
                 guard let packet = try? Packet(bytes.extracting(message.payload)), packet.fragment == .whole else {
                     // The kernel put fragments together before; what is none of the known shapes goes nowhere.
@@ -41,7 +24,13 @@ extension Daemon {
                     recordUnreadable(message)
                     return
                 }
-                let question = question(reference, message, packet, arrived: arrived)
+                let question = question(
+                    reference,
+                    message,
+                    packet,
+                    bytes.extracting(message.payload),
+                    arrived: arrived,
+                )
                 if question.kind == .sender || question.kind == .unmarked, question.sender == nil,
                     learnCgroups(of: message.uid)
                 {
@@ -54,7 +43,7 @@ extension Daemon {
             noteOverload(error)
         }
         flush()
-        return count > 0
+        scheduleTick()
     }
 
     /// Reads what the kernel settled alone.
@@ -64,7 +53,7 @@ extension Daemon {
         do {
             try log.read(limit: Self.round) { message, bytes in
                 guard let packet = try? Packet(bytes.extracting(message.payload)) else { return }
-                perform(broker.handle(logged(message, packet), at: now), flushing: false)
+                perform(broker.handle(logged(message, packet, bytes), at: now), flushing: false)
             }
         } catch {
             noteOverload(error)
@@ -77,6 +66,7 @@ extension Daemon {
         _ reference: PacketReference,
         _ message: QueueMessage,
         _ packet: Packet,
+        _ bytes: RawSpan,
         arrived: Instant,
     ) -> PacketQuestion {
         let kind = layout.question(ofQueue: message.queue)
@@ -96,6 +86,9 @@ extension Daemon {
             uid: message.uid,
             arrived: arrived,
         )
+        if kind == .outbound, packet.transport == .udp, packet.destinationPort == 53 {
+            question.name = askedName(bytes, packet)
+        }
         switch kind {
         case .forward: break
         case .sender: question.sender = sender(of: packet, uid: message.uid, withProcess: false, mayGuess: false)
@@ -109,10 +102,25 @@ extension Daemon {
         return question
     }
 
-    private func logged(_ message: LogMessage, _ packet: Packet) -> LoggedPacket {
+    /// Whether the rule that tells of it is the one for requests on their way out past the redirection.
+    private func isStray(_ message: LogMessage, _ bytes: RawSpan) -> Bool {
+        let prefix = bytes.extracting(message.prefix)
+        return Layout.strayed.utf8.enumerated().allSatisfy { prefix.byte(at: $0) == $1 }
+    }
+
+    /// The name that a packet to a name server asks for; nil when it is no question.
+    private func askedName(_ bytes: RawSpan, _ packet: Packet) -> DomainName? {
+        do {
+            return try DNSQuery(bytes.extracting(packet.payload)).question.name.domain
+        } catch {
+            return nil
+        }
+    }
+
+    private func logged(_ message: LogMessage, _ packet: Packet, _ bytes: RawSpan) -> LoggedPacket {
         let kind: LoggedPacket.Kind
         switch (message.group, message.hook) {
-        case (layout.refusedGroup, _): kind = .injected
+        case (layout.refusedGroup, _): kind = isStray(message, bytes) ? .strayed : .injected
         // NF_INET_LOCAL_IN; from loopback it is the sender that was let out.
         case (_, 1) where message.inputInterface != 1: kind = .inbound
         default: kind = .allowed
@@ -121,7 +129,7 @@ extension Daemon {
             switch kind {
             case .injected: nil
             case .inbound: receiver(of: packet, withProcess: true)
-            case .allowed: sender(of: packet, uid: message.uid, withProcess: true)
+            case .allowed, .strayed: sender(of: packet, uid: message.uid, withProcess: true)
             }
         return LoggedPacket(
             kind: kind,
@@ -162,6 +170,21 @@ extension Daemon {
         )
         guard let socket, let path = path(of: socket.cgroup) else { return nil }
         return facts(socket, path, uid: socket.uid, withProcess: withProcess)
+    }
+
+    /// Who asks the resolver: the connection was redirected, and conntrack knows both its ends as the client's socket does.
+    func asker(_ transport: Transport, _ own: SocketAddress, _ from: SocketAddress) -> Facts? {
+        let reply = ((own.address, own.port), (from.address, from.port))
+        guard let asked = connections.find(transport: transport, replyFrom: reply.0, to: reply.1) else { return nil }
+        let socket = sockets.find(
+            transport,
+            local: asked.source,
+            asked.sourcePort,
+            remote: asked.destination,
+            asked.destinationPort,
+        )
+        guard let socket, let path = path(of: socket.cgroup) else { return nil }
+        return facts(socket, path, uid: socket.inode == 0 ? nil : socket.uid, withProcess: true)
     }
 
     private func facts(_ socket: SocketInfo, _ path: String, uid: UInt32?, withProcess: Bool) -> Facts {

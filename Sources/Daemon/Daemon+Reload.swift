@@ -38,6 +38,7 @@ extension Daemon {
             ("control", kept.control != self.configuration.control), ("state", kept.state != self.configuration.state),
             ("queue", kept.queue != self.configuration.queue), ("mode", kept.mode != self.configuration.mode),
             ("context", kept.context != self.configuration.context),
+            ("dns: port", kept.dnsPort != self.configuration.dnsPort),
         ] where differs {
             Log.warning("\(configurationPath): '\(name)' changes only with a restart")
         }
@@ -47,15 +48,18 @@ extension Daemon {
         kept.queue = self.configuration.queue
         kept.mode = self.configuration.mode
         kept.context = self.configuration.context
+        kept.dnsPort = self.configuration.dnsPort
         let now = Clock.now()
         let reading = now - begin
         broker.setClock(wall: Clock.wall(), at: now)
         let settings = Self.settings(kept, cgroups: cgroups)
         var candidate = settings
         candidate.daemonCgroup = broker.settings.daemonCgroup
+        let upstreamsDiffer = kept.dnsServers != self.configuration.dnsServers
         self.configuration = kept
         lastTransaction = (0, Instant.Span(nanoseconds: 0))
         perform(broker.load(policies, candidate, at: now))
+        if upstreamsDiffer { names?.setUpstreams(Self.upstreams(kept)) }
         loaded = Clock.wall()
         let count = policies.workloads.count
         let (elements, span) = lastTransaction

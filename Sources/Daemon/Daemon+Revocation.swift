@@ -24,16 +24,22 @@ extension Daemon {
         }
     }
 
-    /// Ends what an identity has open and its policy no longer allows; its generation was raised already, so what is
+    /// The workloads that have a connection open.
+    func openIdentities() -> Set<Identity> {
+        let open = (list(.tcp) + list(.udp)).filter { $0.remotePort != 0 }
+        return Set(open.compactMap(owner)).filter(\.isWorkload)
+    }
+
+    /// Ends what an identity has open and its policy no longer allows; when its generation was raised already, what is
     /// missed here is judged at its next packet.
-    func recheck(_ identity: Identity) {
+    func recheck(_ identity: Identity, wasRaised: Bool = true) {
         // What was never seen has nothing open.
         guard broker.isSeen(identity) else { return }
         // An old connection entry with the number that the new generation has would pass for a new one.
         let generation = broker.assignments.values.first { $0.identity == identity }?.generation ?? 0
         let stale = Stamp(identity, generation: generation, .new).mark
         let before = list(identity)
-        for connection in before where connection.mark & Stamp.generationMask == stale {
+        for connection in before where wasRaised && connection.mark & Stamp.generationMask == stale {
             connections.restamp(connection, mark: stale)
         }
         guard !before.isEmpty else { return }
@@ -48,8 +54,8 @@ extension Daemon {
                         port: socket.localPort,
                         transport: transport
                     )
-                } else if socket.local == socket.remote || socket.remote.isLoopback {
-                    // Judged at the receiver, at its next packet.
+                } else if socket.local == socket.remote || socket.remote.isLoopback || socket.remotePort == 53 {
+                    // Judged at the receiver, at its next packet, or by the resolver, question by question.
                     continue
                 } else {
                     let remote = Destination(address: socket.remote, port: socket.remotePort, transport: transport)

@@ -36,14 +36,18 @@ package final class Daemon {
     var layout: Layout
     var broker: Broker
     var control: ControlServer?
+    var names: NameService?
+    var upstreamWatch: FileWatch?
+    /// Whether requests for names are redirected to the resolver.
+    var isRedirecting = false
+    /// Whether the table was there when the daemon started.
+    private var isAdopted = false
 
     /// The paths of cgroups by id: an id is never given to another cgroup.
     var cgroupPaths: [UInt64: String] = [:]
     /// Changes and answers of the packets read in one round: one transaction, then one message.
     var pendingChanges: [ElementChange] = []
     var pendingEvents: [Event] = []
-    /// When the last question of the kernel was answered.
-    var lastQuestion = Instant(nanoseconds: 0)
     var dirtyRequests: Set<Int64> = []
     var requestsTimer: TimerToken?
     var timer: (token: TimerToken, deadline: Instant)?
@@ -79,7 +83,11 @@ package final class Daemon {
         self.store = store
         do {
             table = try Table()
-            layout = Layout(firstQueue: configuration.queue, observesOnly: configuration.mode == .observe)
+            layout = Layout(
+                firstQueue: configuration.queue,
+                observesOnly: configuration.mode == .observe,
+                resolverPort: configuration.dnsPort,
+            )
             queues = try PacketQueues(layout.queues)
             log = try PacketLog([layout.allowedGroup, layout.refusedGroup])
             sockets = try SocketTable()
@@ -100,6 +108,10 @@ package final class Daemon {
             cgroups: cgroups,
             version: Self.version,
         ) { [weak self] call in self?.handle(call) }
+        names = try Self.explained("the resolver's port \(configuration.dnsPort) on 127.0.0.1 and ::1") {
+            () throws(Errno) in
+            try NameService(self, port: configuration.dnsPort, upstreams: Self.upstreams(configuration))
+        }
         try adopt()
         started = Clock.wall()
         loaded = started
@@ -120,8 +132,13 @@ package final class Daemon {
         Broker.Settings(
             observesOnly: configuration.mode == .observe,
             unidentified: Broker.Settings.Unidentified(rawValue: configuration.unidentified.rawValue) ?? .deny,
-            upstreams: Set(configuration.dnsUpstreams),
+            upstreams: Set(
+                configuration.dnsServers.flatMap { server in
+                    [Transport.udp, .tcp].map { Destination(address: server.address, port: server.port, transport: $0) }
+                },
+            ),
             daemonCgroup: ownCgroup(cgroups),
+            resolverPort: configuration.dnsPort,
         )
     }
 
@@ -151,6 +168,7 @@ package final class Daemon {
             "kernel: packets are asked about through \(table.features.queueExpression ? "the nft queue expression" : "the NFQUEUE target (no nft queue expression)")"
                 + "; the table is \(table.features.ownedTable ? "owned and persists" : "not owned (before Linux 6.9): 'nft flush ruleset' removes it")",
         )
+        isAdopted = exists
         if exists {
             Log.info("adopting table inet \(Layout.table) of an earlier daemon")
             if hadState { recordCounts() }
@@ -163,9 +181,11 @@ package final class Daemon {
         let rows = try store.grants()
         let grants = rows.filter { $0.state == .active }.compactMap { Self.grant($0, at: now) }
         let changes = broker.restore(grants, nextGrant: (rows.map(\.id).max() ?? 0) + 1, at: now)
-        let elements = broker.elements() + changes + (exists ? knownCgroups() : [])
+        let pins = broker.restore(try store.pins().map { Self.summary($0, at: now) }, at: now)
+        let elements = broker.elements() + changes + pins + (exists ? knownCgroups() : [])
         let begin = Clock.now()
-        try table.install(layout, elements: elements)
+        try table.install(layout, elements: elements, redirecting: broker.usesNames)
+        isRedirecting = broker.usesNames
         let size = elements.reduce(0) { $0 + $1.add.count }
         Log.info(
             "table inet \(Layout.table): \(size) elements in one transaction, \((Clock.now() - begin).milliseconds) ms"
@@ -198,12 +218,19 @@ package final class Daemon {
     /// Serves until it is told to stop.
     package func run() throws {
         try Signal.ignore(Signal.pipe)
+        // Less than it takes to be woken.
+        loop.linger = .microseconds(60)
         try loop.onSignals([SIGTERM, SIGINT, SIGHUP]) { [unowned self] signal in
             if signal == SIGHUP { _ = reload(actor: "SIGHUP") } else { loop.stop() }
         }
         _ = try loop.add(queues.descriptor, .read) { [unowned self] _ in readQueues() }
         _ = try loop.add(log.descriptor, .read) { [unowned self] _ in readLog() }
         _ = try loop.add(store.committed, .read) { [unowned self] _ in serveFollowers() }
+        watchUpstreams()
+        // What the policy became while no daemon ran counts for what is open, too.
+        if isAdopted {
+            afterPackets { [unowned self] in for identity in openIdentities() { recheck(identity, wasRaised: false) } }
+        }
         scheduleSweep()
         scheduleGrantSaving()
         record(.daemon, "started, version \(Self.version)")

@@ -107,6 +107,12 @@ package struct Event: Hashable, Sendable {
     /// What a person should read: the operator's reason, the reload's error, the alarm.
     package var message: String?
 
+    /// What it is about: the destination, or the name where there is none; nil without either.
+    package var subject: Subject? {
+        if let destination { return .address(destination) }
+        return name.flatMap { try? DomainName($0) }.map { .name($0) }
+    }
+
     package init(time: WallTime, kind: Kind) {
         self.time = time
         self.kind = kind

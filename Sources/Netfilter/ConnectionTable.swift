@@ -41,15 +41,44 @@ package final class ConnectionTable {
     /// Gives a connection another mark; false when it is gone.
     @discardableResult
     package func restamp(_ connection: Connection, mark: UInt32) -> Bool {
+        var flow = Self.flow(
+            connection.transport,
+            from: (connection.source, connection.sourcePort),
+            to: (connection.destination, connection.destinationPort),
+        )
+        return unsafe enf_flow_set_mark(socket, &flow, mark) == 0
+    }
+
+    /// The connection whose replies go from one address and port to another; nil when there is none.
+    ///
+    /// A server asks with its own end first: the connection found has the destination that the client asked for, which
+    /// after a redirection is not the server's.
+    package func find(
+        transport: Transport,
+        replyFrom: (IPAddress, UInt16),
+        to: (IPAddress, UInt16),
+    ) -> Connection? {
+        guard replyFrom.0.isV4 == to.0.isV4 else { return nil }
+        var reply = Self.flow(transport, from: replyFrom, to: to)
+        var found = enf_flow()
+        guard unsafe enf_flow_find(socket, &reply, &found) == 0 else { return nil }
+        return Self.read(found)
+    }
+
+    private static func flow(
+        _ transport: Transport,
+        from: (IPAddress, UInt16),
+        to: (IPAddress, UInt16),
+    ) -> enf_flow {
         var flow = enf_flow()
-        flow.family = connection.source.isV4 ? 2 : 10
-        flow.protocol = connection.transport.number
-        flow.source_port = connection.sourcePort
-        flow.destination_port = connection.destinationPort
-        let (source, destination) = (connection.source.bytes, connection.destination.bytes)
+        flow.family = from.0.isV4 ? 2 : 10
+        flow.protocol = transport.number
+        flow.source_port = from.1
+        flow.destination_port = to.1
+        let (source, destination) = (from.0.bytes, to.0.bytes)
         unsafe withUnsafeMutableBytes(of: &flow.source) { unsafe $0.copyBytes(from: source) }
         unsafe withUnsafeMutableBytes(of: &flow.destination) { unsafe $0.copyBytes(from: destination) }
-        return unsafe enf_flow_set_mark(socket, &flow, mark) == 0
+        return flow
     }
 
     private struct List {

@@ -1,10 +1,15 @@
 // The coexistence contract.
 //
-// * One table, `inet egressd`; its base chains are `identify` (output, -150), `decide` (output, 0), `inbound` (input, 0) and
-//   `forward` (forward, 0), all of policy drop. Nobody else's table, chain or rule is touched.
+// * One table, `inet egressd`; its base chains are `identify` (output, 0), `inbound` (input, 0) and `forward` (forward, 0),
+//   all of policy drop, and `names` (nat output, -110) and `strays` (postrouting, 0), of policy accept. Nobody else's
+//   table, chain or rule is touched.
+// * A workload's connections to port 53 are redirected to the resolver's port on 127.0.0.1 and ::1 (8053), before the
+//   nat chains of others see them. Nobody else's connection is translated.
 // * The connection mark of every connection of the host is ours (``Stamp``): a foreign rule that sets it (CONNMARK, `ct mark
-//   set`) makes the connection unknown, which is refused, never let through. Packet marks and routing rules are left alone.
-// * Queues `queue`…`queue + 13` and the log groups `queue` and `queue + 1` of the configuration.
+//   set`) makes the connection unknown, which is refused, never let through. Routing rules are left alone, and so are packet
+//   marks but for one: a packet that reaches the resolver's port over loopback gets the connection's mark (input hook, after
+//   routing), in place of what its sender set.
+// * Queues `queue`…`queue + 14` and the log groups `queue` and `queue + 1` of the configuration.
 // * Where the kernel has both flags (6.9 and later) the table is owned and persists: others can neither flush nor delete it,
 //   and it outlives the daemon. Elsewhere `nft flush ruleset` takes it away; nothing has rules then.
 // * A new daemon adopts the table in one transaction; a daemon whose owner lives is refused by the kernel.
@@ -19,6 +24,12 @@
 // * A packet that conntrack calls invalid has no entry: every `ct mark` expression ends its rule, `ct mark set` does nothing.
 // * A packet that was queued comes back with its socket closed when the program closed it meanwhile: no user any more, but
 //   the cgroup still. Only what has no cgroup either is the kernel's own.
+// * A packet that waits in a queue of a nat chain goes through that chain again when the answer is REPEAT, and is translated.
+// * To later chains of the output hook a redirected packet goes out by its old device; and where the socket is bound to a
+//   device, an IPv4 packet really does: it went on the wire with the destination 127.0.0.1. Only postrouting sees that.
+// * Two connections of one socket that are redirected to one port differ in nothing but their source port: the kernel
+//   changes one. The socket's own port is in conntrack's original direction.
+// * The single answer to IPCTNL_MSG_CT_GET carries NLM_F_MULTI, and no NLMSG_DONE follows: ask for an acknowledgement.
 // * The echo of a removed element (NLM_F_ECHO) has its last counter and the sequence number 0.
 internal import CNetfilter
 package import Ruleset
@@ -110,16 +121,21 @@ package final class Table {
     ///
     /// Sets keep their identity and get their elements anew, rules are replaced. When an earlier version's sets differ,
     /// the table is made anew in the same transaction.
-    package func install(_ layout: Layout, elements: [ElementChange]) throws(NetfilterError) {
+    package func install(_ layout: Layout, elements: [ElementChange], redirecting: Bool) throws(NetfilterError) {
         do throws(NetfilterError) {
-            try install(layout, elements: elements, anew: false)
+            try install(layout, elements: elements, redirecting: redirecting, anew: false)
         } catch  where error.code == NetfilterError.exists || error.code == NetfilterError.busy || error.code == 22 {
             guard try exists() else { throw error }
-            try install(layout, elements: elements, anew: true)
+            try install(layout, elements: elements, redirecting: redirecting, anew: true)
         }
     }
 
-    private func install(_ layout: Layout, elements: [ElementChange], anew: Bool) throws(NetfilterError) {
+    private func install(
+        _ layout: Layout,
+        elements: [ElementChange],
+        redirecting: Bool,
+        anew: Bool,
+    ) throws(NetfilterError) {
         let flags = features.ownedTable ? Self.ownerAndPersist : 0
         transaction.addTable(flags: flags)
         if anew {
@@ -136,7 +152,27 @@ package final class Table {
         for chain in chains {
             for rule in chain.rules { transaction.addRule(rule, to: chain.name) }
         }
+        change(layout.redirecting, isThere: redirecting)
         try transaction.commit(socket, "installing table inet \(Layout.table)")
+    }
+
+    /// Begins or ends the redirection of requests for names.
+    package func setRedirecting(_ isOn: Bool, of layout: Layout) throws(NetfilterError) {
+        change(layout.redirecting, isThere: isOn)
+        try transaction.commit(socket, "\(isOn ? "beginning" : "ending") the redirection of requests for names")
+    }
+
+    /// Whether they were there before or not.
+    private func change(_ chains: [ChainDefinition], isThere: Bool) {
+        for chain in chains {
+            transaction.addChain(chain)
+            transaction.flushRules(of: chain.name)
+            guard isThere else {
+                transaction.deleteChain(chain.name)
+                continue
+            }
+            for rule in chain.rules { transaction.addRule(rule, to: chain.name) }
+        }
     }
 
     /// Changes elements in one transaction: all, or none.

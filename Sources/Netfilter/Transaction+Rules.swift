@@ -4,6 +4,7 @@ internal import Ruleset
 
 // The numbers of include/uapi/linux/netfilter/nf_tables.h that the rules use.
 private enum Kernel {
+    static let metaMark: UInt32 = 3
     static let metaLength: UInt32 = 0
     static let metaInputInterface: UInt32 = 4
     static let metaOutputInterface: UInt32 = 5
@@ -12,7 +13,10 @@ private enum Kernel {
     static let metaTransport: UInt32 = 16
     static let ctState: UInt32 = 0
     static let ctDirection: UInt32 = 1
+    static let ctStatus: UInt32 = 2
     static let ctMark: UInt32 = 3
+    /// IPS_DST_NAT of include/uapi/linux/netfilter/nf_conntrack_common.h.
+    static let translated: UInt32 = 1 << 5
     static let networkHeader: UInt32 = 1
     static let transportHeader: UInt32 = 2
     static let equal: UInt32 = 0
@@ -58,11 +62,22 @@ extension Transaction {
         compare(Kernel.equal, [number])
     }
 
+    private func require(_ family: Field.Family) {
+        meta(Kernel.metaFamily)
+        compare(Kernel.equal, [family == .v4 ? 2 : 10])
+    }
+
+    private func comparePort(at offset: UInt32, _ port: UInt16) {
+        must(unsafe enf_expr_payload(batch, Kernel.transportHeader, offset, 2, Kernel.firstRegister))
+        compare(Kernel.equal, network(port))
+    }
+
+    private func network(_ port: UInt16) -> [UInt8] { [UInt8(port >> 8), UInt8(port & 255)] }
+
     func encode(_ match: Match) {
         switch match {
         case .nfproto(let family):
-            meta(Kernel.metaFamily)
-            compare(Kernel.equal, [family == .v4 ? 2 : 10])
+            require(family)
         case .transport(let transport):
             requireTransport(transport.number)
         case .member(let fields, let set):
@@ -93,12 +108,19 @@ extension Transaction {
         case .replyDirection:
             must(unsafe enf_expr_ct_load(batch, Kernel.ctDirection, Kernel.firstRegister))
             compare(Kernel.equal, [1])
+        case .translated:
+            must(unsafe enf_expr_ct_load(batch, Kernel.ctStatus, Kernel.firstRegister))
+            bits(Kernel.firstRegister, mask: host(Kernel.translated))
+            compare(Kernel.notEqual, host(0))
         case .fromLoopback:
             meta(Kernel.metaInputInterface)
             compare(Kernel.equal, host(Kernel.loopbackIndex))
         case .toLoopback:
             meta(Kernel.metaOutputInterface)
             compare(Kernel.equal, host(Kernel.loopbackIndex))
+        case .notToLoopback:
+            meta(Kernel.metaOutputInterface)
+            compare(Kernel.notEqual, host(Kernel.loopbackIndex))
         case .owned:
             meta(Kernel.metaUID)
             compare(Kernel.notEqual, host(.max))
@@ -107,14 +129,14 @@ extension Transaction {
             compare(Kernel.notEqual, host(1) + host(0))
         case .ports(let source, let destination):
             requireTransport(17)
-            var key = Key(capacity: 8)
-            key.port(source)
-            must(unsafe enf_expr_payload(batch, Kernel.transportHeader, 0, 2, Kernel.firstRegister))
-            compare(Kernel.equal, Array(key.bytes.prefix(2)))
-            key = Key(capacity: 8)
-            key.port(destination)
-            must(unsafe enf_expr_payload(batch, Kernel.transportHeader, 2, 2, Kernel.firstRegister))
-            compare(Kernel.equal, Array(key.bytes.prefix(2)))
+            comparePort(at: 0, source)
+            comparePort(at: 2, destination)
+        case .destination(let address):
+            require(address.isV4 ? .v4 : .v6)
+            load([.destination(address.isV4 ? .v4 : .v6)], networkOrderMark: false)
+            compare(Kernel.equal, address.bytes)
+        case .destinationPort(let port):
+            comparePort(at: 2, port)
         }
     }
 
@@ -172,6 +194,12 @@ extension Transaction {
             load(fields, networkOrderMark: false)
             must(unsafe enf_expr_lookup(batch, map, Kernel.firstRegister, Kernel.firstRegister))
             must(unsafe enf_expr_ct_set(batch, Kernel.ctMark, Kernel.firstRegister))
+        case .setPacketMarkFromConnection:
+            must(unsafe enf_expr_ct_load(batch, Kernel.ctMark, Kernel.firstRegister))
+            must(unsafe enf_expr_meta_set(batch, Kernel.metaMark, Kernel.firstRegister))
+        case .redirect(let port):
+            must(unsafe enf_expr_immediate(batch, Kernel.firstRegister, network(port), 2))
+            must(unsafe enf_expr_redirect(batch, Kernel.firstRegister))
         case .queue(let number):
             must(
                 usesQueueExpression

@@ -56,12 +56,15 @@ package final class Transaction {
                 Self.family,
                 table,
                 chain.name,
+                chain.kind.rawValue,
                 chain.hook?.rawValue ?? -1,
                 chain.priority,
                 chain.dropsByDefault,
             ),
         )
     }
+
+    package func deleteChain(_ chain: String) { must(unsafe enf_chain_delete(batch, Self.family, table, chain)) }
 
     package func flushRules(of chain: String) { must(unsafe enf_chain_flush(batch, Self.family, table, chain)) }
 
@@ -94,6 +97,7 @@ package final class Transaction {
                 unsafe value.data_length = 16
             }
             unsafe value.counter = set.counts
+            unsafe value.size = set.size
             must(unsafe enf_set_add(batch, Self.family, table, &value, setNumber))
         }
     }

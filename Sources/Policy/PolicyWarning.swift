@@ -15,11 +15,13 @@ package struct PolicyWarning: Hashable, Sendable, CustomStringConvertible {
 extension Workload {
     /// What `policy check` warns of, in the order of the file.
     package var warnings: [PolicyWarning] {
-        allow.compactMap { rule in
-            warning(of: rule).map { PolicyWarning(file: file, workload: name, rule: rule.name, message: $0) }
+        allow.flatMap { rule in
+            [warning(of: rule), warningOfTypes(rule)].compactMap(\.self).map { message in
+                PolicyWarning(file: file, workload: name, rule: rule.name, message: message)
+            }
         }
             + deny.filter { $0.targets.contains(where: \.isName) }.map { rule in
-                let message = "names deny nothing until the broker resolves them; name the addresses too"
+                let message = "a denied name takes only the addresses pinned to it; name the addresses too"
                 return PolicyWarning(file: file, workload: name, rule: rule.name, message: message)
             }
     }
@@ -27,12 +29,19 @@ extension Workload {
     private func warning(of rule: Rule) -> String? {
         let hasNames = rule.targets.contains(where: \.isName)
         switch (hasNames, rule.application) {
-        case (true, .any): return "a name with 'protocol: any' trusts the address alone, and names allow nothing yet"
-        case (true, _): return "names allow nothing until the broker resolves them"
+        case (true, .any): return "a name with 'protocol: any' trusts the address alone"
+        case (true, let application):
+            return "'protocol: \(application.rawValue)' is not checked for names until the first flight is read"
         case (false, .any): return nil
         case (false, let application):
-            return "'protocol: \(application.rawValue)' allows nothing until the first flight is read"
+            return "'protocol: \(application.rawValue)' allows no address by itself until the first flight is read"
         }
+    }
+
+    private func warningOfTypes(_ rule: Rule) -> String? {
+        let idle = rule.types.filter(RecordType.unlisted.contains)
+        return idle.isEmpty
+            ? nil : "no need to list \(idle.joined(separator: ", ")) in 'types'; remove what is always permitted"
     }
 }
 

@@ -7,11 +7,19 @@ package struct Question: Hashable, Sendable {
     package var executable: String?
     /// Whether every process that could have asked runs this program.
     package var executableIsCertain: Bool
+    /// The names that the broker pinned to the address for this workload.
+    package var names: [DomainName]
 
-    package init(destination: Destination, executable: String? = nil, executableIsCertain: Bool = false) {
+    package init(
+        destination: Destination,
+        executable: String? = nil,
+        executableIsCertain: Bool = false,
+        names: [DomainName] = [],
+    ) {
         self.destination = destination
         self.executable = executable
         self.executableIsCertain = executableIsCertain
+        self.names = names
     }
 }
 
@@ -22,14 +30,17 @@ package struct Decision: Hashable, Sendable {
     package var reason: Reason
     /// The rule that allowed it, denied it, or would have allowed another program.
     package var rule: String?
+    /// The pinned name that the rule covers; nil when the rule covers the address itself.
+    package var name: DomainName?
 
-    package init(verdict: Verdict, reason: Reason, rule: String? = nil) {
+    package init(verdict: Verdict, reason: Reason, rule: String? = nil, name: DomainName? = nil) {
         self.verdict = verdict
         self.reason = reason
         self.rule = rule
+        self.name = name
     }
 
-    static func deny(_ reason: Reason, rule: String? = nil) -> Decision {
-        Decision(verdict: .deny, reason: reason, rule: rule)
+    static func deny(_ reason: Reason, rule: String? = nil, name: DomainName? = nil) -> Decision {
+        Decision(verdict: .deny, reason: reason, rule: rule, name: name)
     }
 }

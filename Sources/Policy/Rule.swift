@@ -12,6 +12,10 @@ package struct Rule: Hashable, Sendable {
     package var application: ApplicationProtocol
     /// The one program that may; nil for every program, and for a deny.
     package var executable: String?
+    /// The record types that may be asked of its names besides those that need no entry (`RecordType.unlisted`).
+    ///
+    /// Mnemonics as `RecordType.read` gives them; none for a deny.
+    package var types: [String]
 
     package init(
         name: String,
@@ -19,12 +23,14 @@ package struct Rule: Hashable, Sendable {
         ports: [PortSpec],
         application: ApplicationProtocol = .any,
         executable: String? = nil,
+        types: [String] = [],
     ) {
         self.name = name
         self.targets = targets
         self.ports = ports
         self.application = application
         self.executable = executable
+        self.types = types
     }
 
     /// Whether an address target covers the address.
@@ -35,6 +41,11 @@ package struct Rule: Hashable, Sendable {
 
     /// Whether a port entry covers the port.
     package func covers(port: UInt16, _ transport: Transport) -> Bool { ports.contains { $0.covers(port, transport) } }
+
+    /// Whether no port of TCP and UDP is left out.
+    package func coversEveryPort() -> Bool {
+        ports.contains(.any) || [.tcp, .udp].allSatisfy { PortSpans(ports, $0).contains(1...(.max)) }
+    }
 
     /// Whether one of the targets is exactly this address.
     package func names(exactly address: IPAddress) -> Bool { targets.contains(.prefix(AddressPrefix(address))) }

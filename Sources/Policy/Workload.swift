@@ -9,13 +9,21 @@ package struct Workload: Hashable, Sendable {
     package var user: UInt32?
     /// The user as the file names it.
     package var userName: String?
-    package var allow: [Rule]
-    package var deny: [Rule]
+    package var allow: [Rule] {
+        didSet { allowedNames = NameIndex(allow) }
+    }
+    package var deny: [Rule] {
+        didSet { deniedNames = NameIndex(deny) }
+    }
     package var listen: [ListenRule]
     package var unknown: UnknownMode
     package var expect: [Expectation]
     /// The file it was read from, as it was given.
     package var file: String
+    /// The names of `allow`.
+    private(set) var allowedNames: NameIndex
+    /// The names of `deny`.
+    private(set) var deniedNames: NameIndex
 
     package init(
         name: String,
@@ -43,5 +51,7 @@ package struct Workload: Hashable, Sendable {
         self.unknown = unknown
         self.expect = expect
         self.file = file
+        self.allowedNames = NameIndex(allow)
+        self.deniedNames = NameIndex(deny)
     }
 }

@@ -2,7 +2,7 @@ import Model
 
 /// Reads the host configuration.
 package struct ConfigurationReader {
-    private var report: Report
+    var report: Report
 
     /// The longest path that fits into `sockaddr_un`.
     private static let socketPathLimit = 107
@@ -32,7 +32,7 @@ package struct ConfigurationReader {
         if let node = members["policies"] { configuration.policies = path(node, "policies") ?? "" }
         if let node = members["mode"] { configuration.mode = choice(node, "mode") ?? .enforce }
         if let node = members["unidentified"] { configuration.unidentified = choice(node, "unidentified") ?? .deny }
-        if let node = members["dns"] { configuration.dnsUpstreams = upstreams(node) }
+        if let node = members["dns"] { dns(node, &configuration) }
         if let node = members["control"] { configuration.control = socket(node) ?? "" }
         if let node = members["state"] { configuration.state = path(node, "state") ?? "" }
         if let node = members["roles"], let roles = Members(node, of: "'roles'", keys: ["approver", "viewer"], &report)
@@ -75,26 +75,6 @@ package struct ConfigurationReader {
             "\(TextError.quote(text)) is no value of '\(key)'; \(mend ?? "write \(names.joined(separator: ", "))")",
         )
         return nil
-    }
-
-    private mutating func upstreams(_ node: YAMLNode) -> [IPAddress] {
-        guard let dns = Members(node, of: "'dns'", keys: ["upstream"], &report) else { return [] }
-        guard let list = dns["upstream"] else {
-            report.add(
-                dns.mark,
-                "required key 'upstream' is missing; write 'dns: {upstream: [10.0.0.2]}' or remove 'dns'"
-            )
-            return []
-        }
-        let addresses = report.values(list, "upstream", example: "[10.0.0.2]") { (text) throws(TextError) in
-            guard let address = IPAddress(text) else {
-                throw TextError(
-                    "\(TextError.quote(text)) is no address; write one like 10.0.0.2 or fd00::2, without port"
-                )
-            }
-            return address
-        }
-        return addresses ?? []
     }
 
     private mutating func group(_ node: YAMLNode, _ key: String) -> String? {

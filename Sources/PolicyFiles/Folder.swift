@@ -7,6 +7,8 @@ struct FileStamp: Hashable {
     let size: Int64
     let modified: Int64
     let changed: Int64
+    /// How many names it has.
+    let links: UInt64
     let isRegular: Bool
     let isDirectory: Bool
 
@@ -16,9 +18,13 @@ struct FileStamp: Hashable {
         self.size = Int64(status.st_size)
         self.modified = Int64(status.st_mtim.tv_sec) &* 1_000_000_000 &+ Int64(status.st_mtim.tv_nsec)
         self.changed = Int64(status.st_ctim.tv_sec) &* 1_000_000_000 &+ Int64(status.st_ctim.tv_nsec)
+        self.links = UInt64(status.st_nlink)
         self.isRegular = status.st_mode & S_IFMT == S_IFREG
         self.isDirectory = status.st_mode & S_IFMT == S_IFDIR
     }
+
+    /// Whether no other name leads to it, on this device.
+    func hasOneName(on device: UInt64) -> Bool { isRegular && links == 1 && self.device == device }
 
     /// Whether a later change could have left the stamp as it is.
     ///
@@ -32,7 +38,7 @@ struct FileStamp: Hashable {
 /// An open folder.
 @safe struct Folder: ~Copyable {
     private let stream: OpaquePointer
-    private let descriptor: Int32
+    let descriptor: Int32
 
     /// Opens the folder; throws what the system said.
     init(_ path: String) throws(SystemError) {
@@ -68,23 +74,26 @@ struct FileStamp: Hashable {
             let field = unsafe UnsafeRawPointer(entry) + (MemoryLayout<dirent>.offset(of: \.d_name) ?? 0)
             let name = unsafe field.assumingMemoryBound(to: CChar.self)
             let bytes = unsafe UnsafeRawBufferPointer(start: name, count: strlen(name))
-            if unsafe bytes.first != UInt8(ascii: ".") { unsafe listing.append(bytes) }
+            let inode = unsafe Int(entry.pointee.d_type) == DT_REG ? UInt64(entry.pointee.d_ino) : 0
+            if unsafe bytes.first != UInt8(ascii: ".") { unsafe listing.append(bytes, inode: inode) }
         }
     }
 
     /// The stamps of all the files that a listing calls policies, in its order; nil for one that has none.
     borrowing func stamps(_ listing: Listing) -> [FileStamp?] { StampSweep.take(in: descriptor, listing) }
 
-    /// The stamp of a file, symbolic links followed.
-    borrowing func stamp(_ name: String) throws(SystemError) -> FileStamp {
+    /// The stamp of a file, symbolic links followed unless the link itself is meant.
+    borrowing func stamp(_ name: FileName, ofLink: Bool = false) throws(SystemError) -> FileStamp {
         var status = stat()
-        guard unsafe fstatat(descriptor, name, &status, 0) == 0 else { throw SystemError(errno) }
+        guard unsafe fstatat(descriptor, name.text, &status, ofLink ? AT_SYMLINK_NOFOLLOW : 0) == 0 else {
+            throw SystemError(errno)
+        }
         return FileStamp(status)
     }
 
     /// The content of a file and the stamp it had before it was read, at most `limit` and one bytes.
-    borrowing func read(_ name: String, limit: Int) throws(SystemError) -> (bytes: [UInt8], stamp: FileStamp) {
-        try SmallFile.read(at: descriptor, name, limit: limit)
+    borrowing func read(_ name: FileName, limit: Int) throws(SystemError) -> (bytes: [UInt8], stamp: FileStamp) {
+        try SmallFile.read(at: descriptor, name.text, limit: limit)
     }
 }
 
@@ -131,6 +140,9 @@ struct SystemError: Error {
     private let code: Int32
 
     init(_ code: Int32) { self.code = code }
+
+    /// Whether there is no file of that name.
+    var isMissing: Bool { code == ENOENT }
 
     /// As `strerror` says it.
     var message: String { unsafe String(cString: strerror(code)) }

@@ -21,7 +21,11 @@ package struct HostConfiguration: Hashable, Sendable {
     package var mode = Mode.enforce
     package var unidentified = Unidentified.observe
     /// The resolvers that the broker asks; the nameservers of `/etc/resolv.conf` unless the file names some.
-    package var dnsUpstreams: [IPAddress] = []
+    package var dnsServers: [Nameserver] = []
+    /// Whether the file names no resolvers, so that they change with `/etc/resolv.conf`.
+    package var dnsUpstreamsAreDefault = true
+    /// The local port of the broker's own resolver, on 127.0.0.1 and ::1, UDP and TCP.
+    package var dnsPort: UInt16 = 8053
     /// The path of the control socket.
     package var control = "/run/egressd/control.sock"
     /// The folder of the record.
@@ -38,4 +42,14 @@ package struct HostConfiguration: Hashable, Sendable {
     package var path = ""
 
     package init() {}
+
+    /// The addresses of `dnsServers`, each once; those that are set are asked on port 53.
+    package var dnsUpstreams: [IPAddress] {
+        get {
+            dnsServers.map(\.address).reduce(into: []) { addresses, address in
+                if !addresses.contains(address) { addresses.append(address) }
+            }
+        }
+        set { dnsServers = newValue.map { Nameserver($0) } }
+    }
 }

@@ -3,46 +3,43 @@ package import Policy
 
 /// Loads policies and the host configuration from files.
 ///
-/// Keeps what it read: loading a folder again costs one `fstatat` for each file, and a parse for each that changed. Not
-/// for two threads at once.
+/// Keeps what it read, and a watch on the folder: loading it again costs a look at each file that the watch names or
+/// cannot vouch for, and a parse for each that changed. Not for two threads at once.
 package final class PolicyLoader {
-    /// A policy file as it was read.
-    private final class CachedFile {
-        var stamp: FileStamp
-        /// A stamp that a change may not show in: the file is read again next time.
-        var isFresh: Bool
-        var parsed: PolicyReader.Parsed
-        /// The name of its user, unless that is a number.
-        let userName: String?
-        /// Whether `current` holds it.
-        var isCurrent = false
-        /// The load that saw it last.
-        var round: Int
-
-        init(stamp: FileStamp, isFresh: Bool, parsed: PolicyReader.Parsed, round: Int) {
-            self.stamp = stamp
-            self.isFresh = isFresh
-            self.parsed = parsed
-            self.round = round
-            self.userName = parsed.workload.userName.flatMap { UInt32($0) == nil ? $0 : nil }
-        }
-    }
-
     private let resolveUser: (String) -> UInt32?
-    private let resolverFile: String
-    private var folder = ""
-    private var cache: [String: CachedFile] = [:]
+    package let resolverFile: String
+    var folder = ""
+    var cache: [FileName: CachedFile] = [:]
+    /// Tells what changed in the folder; nil when the system has no watch to give.
+    var watch: FolderWatch?
     /// What the folder listed last time, and its policies in that order; nil after a load with mistakes.
-    private var listing: Listing?
+    var listing: Listing?
     /// The folder's own stamp when it listed that; nil when a change may not show in it.
-    private var folderStamp: FileStamp?
-    private var files: [CachedFile] = []
-    private var round = 0
+    var folderStamp: FileStamp?
+    var files: [CachedFile] = []
+    /// The places of those that are looked at in every load.
+    var suspects: Set<Int> = []
+    var round = 0
     /// The last set that was loaded, and the workloads of it whose files have changed or gone since.
     private var current = PolicySet.empty
-    private var outdated: Set<String> = []
+    var outdated: Set<String> = []
     /// The users that this load has looked up.
-    private var users: [String: UInt32?] = [:]
+    var users: [String: UInt32?] = [:]
+
+    /// What the last successful load made of the set of the one before it.
+    package struct Change: Hashable, Sendable {
+        /// The workloads that went, those that come again in `added` included.
+        package let removed: Set<String>
+        /// The names of those that are new or were read again; they may say what they said before.
+        package let added: [String]
+    }
+
+    /// How the last successful load changed what the one before it returned; nil when everything may have changed.
+    ///
+    /// A load that fails leaves it as it is: the next one that succeeds tells the changes of both.
+    package private(set) var lastChange: Change?
+    /// How many files the last load looked at: the others the watch vouched for.
+    package internal(set) var examined = 0
 
     /// A loader that asks `resolveUser` for the uid of a name, and takes the upstreams from `resolverFile` when the
     /// configuration names none.
@@ -72,142 +69,51 @@ package final class PolicyLoader {
     package func loadPolicies(_ folder: String) throws(PolicyErrors) -> PolicySet {
         if folder != self.folder { forget(folder) }
         round += 1
+        examined = 0
         var errors: [PolicyFileError] = []
         var added: [CachedFile] = []
         let seen = try scan(&errors, added: &added)
         if seen < cache.count { dropUnseen() }
         guard errors.isEmpty else { throw PolicyErrors(errors) }
-        guard !added.isEmpty || !outdated.isEmpty || current.folder != folder else { return current }
+        try put(added)
+        return current
+    }
+
+    /// Makes the files part of the present set, in place of what is outdated in it.
+    private func put(_ added: [CachedFile]) throws(PolicyErrors) {
+        let isFirst = current.folder != folder
+        let change = Change(removed: outdated, added: added.map(\.parsed.workload.name))
         do {
-            let base = current.folder == folder ? current : try PolicySet([], folder: folder)
-            current = try base.replacing(outdated, with: added.map(\.parsed.workload))
+            if isFirst || !added.isEmpty || !outdated.isEmpty {
+                let base = isFirst ? try PolicySet([], folder: folder) : current
+                current = try base.replacing(outdated, with: added.map(\.parsed.workload))
+            }
         } catch {
+            // What is to be added is known to this load alone.
+            listing = nil
             throw PolicyErrors(error.conflicts.map { positioned($0) })
         }
         for file in added { file.isCurrent = true }
         outdated = []
-        return current
+        lastChange = isFirst ? nil : change
     }
 
     private func forget(_ folder: String) {
         self.folder = folder
         cache = [:]
-        (listing, files, folderStamp) = (nil, [], nil)
+        (listing, files, folderStamp, suspects) = (nil, [], nil, [])
         current = .empty
         outdated = []
     }
 
-    /// Brings the cache up to date; returns how many of its files are still there.
-    private func scan(_ errors: inout [PolicyFileError], added: inout [CachedFile]) throws(PolicyErrors) -> Int {
-        var seen = 0
-        do {
-            let open = try Folder(folder)
-            let listing = try list(open)
-            if let seen = rescan(listing, in: open, &errors, added: &added) { return seen }
-            (self.listing, self.files, users) = (nil, [], [:])
-            var files: [CachedFile] = []
-            for name in listing.names {
-                guard Self.ending(of: name) == "yaml" else {
-                    if let mend = Self.mendOfEnding(name) { errors.append(error(name, mend)) }
-                    continue
-                }
-                guard let file = update(name, in: open, &errors) else { continue }
-                seen += 1
-                files.append(file)
-                if !file.isCurrent { added.append(file) }
-            }
-            if errors.isEmpty { (self.listing, self.files) = (listing, files) }
-        } catch {
-            throw PolicyErrors([PolicyFileError(file: folder, message: "the folder cannot be read: \(error.message)")])
-        }
-        return seen
-    }
-
-    /// What is in the folder: known when its own stamp is, for every name that comes or goes changes that.
-    private func list(_ open: borrowing Folder) throws(SystemError) -> Listing {
-        let now = wallClock()
-        let stamp = try open.stamp()
-        if let listing, stamp == folderStamp { return listing }
-        let listing = try open.list()
-        folderStamp = stamp.isFresh(at: now) ? nil : stamp
-        return listing
-    }
-
-    /// The same for a folder that lists what it listed last time, without a name being looked at; nil for any other.
-    private func rescan(
-        _ listing: Listing,
-        in open: borrowing Folder,
-        _ errors: inout [PolicyFileError],
-        added: inout [CachedFile],
-    ) -> Int? {
-        guard listing == self.listing, areUsersSame() else { return nil }
-        let stamps = open.stamps(listing)
-        for index in files.indices {
-            let file = files[index]
-            if file.isFresh || file.stamp != stamps[index] {
-                guard let read = update(listing.policy(index), in: open, &errors) else { continue }
-                files[index] = read
-            } else {
-                file.round = round
-            }
-            if !files[index].isCurrent { added.append(files[index]) }
-        }
-        // A file that is no policy has no place among them.
-        if !errors.isEmpty { (self.listing, files) = (nil, []) }
-        return cache.count
-    }
-
-    /// The file as it is now, read again only when it changed; nil, and its mistakes added, when it is not a policy.
-    private func update(_ name: String, in open: borrowing Folder, _ errors: inout [PolicyFileError]) -> CachedFile? {
-        let cached = cache[name]
-        do {
-            let stamp = try open.stamp(name)
-            if let cached, !cached.isFresh, cached.stamp == stamp, isUserSame(cached) {
-                cached.round = round
-                return cached
-            }
-            guard stamp.isRegular else {
-                errors.append(error(name, stamp.isDirectory ? "is a folder; a policy is a file" : "is no regular file"))
-                return forget(cached, name)
-            }
-            let now = wallClock()
-            let content = try open.read(name, limit: YAMLReader.sizeLimit)
-            let parsed = try PolicyReader.parse(content.bytes, file: path(name), resolveUser: user)
-            let isFresh = content.stamp.isFresh(at: now)
-            _ = forget(cached, name)
-            let file = CachedFile(stamp: content.stamp, isFresh: isFresh, parsed: parsed, round: round)
-            cache[name] = file
-            return file
-        } catch let problem as PolicyErrors {
-            errors += problem.errors
-        } catch let problem as SystemError {
-            errors.append(error(name, "cannot be read: \(problem.message)"))
-        } catch {
-            preconditionFailure("A file is refused by the system or by its reader.")
-        }
-        return forget(cached, name)
-    }
-
-    private func forget(_ cached: CachedFile?, _ name: String) -> CachedFile? {
-        if let cached {
-            if cached.isCurrent { outdated.insert(cached.parsed.workload.name) }
-            cache[name] = nil
-        }
-        return nil
-    }
-
-    private func dropUnseen() {
-        for (name, file) in cache where file.round != round { _ = forget(file, name) }
-    }
-
     /// Looks up every user that the last load looked up; whether each is still the same one.
-    private func areUsersSame() -> Bool {
+    func areUsersSame() -> Bool {
         let before = users
         users = [:]
         return before.allSatisfy { name, uid in user(name) == uid }
     }
 
-    private func user(_ name: String) -> UInt32? {
+    func user(_ name: String) -> UInt32? {
         if let known = users[name] { return known }
         let uid = resolveUser(name)
         users[name] = .some(uid)
@@ -215,14 +121,16 @@ package final class PolicyLoader {
     }
 
     /// Whether the name of the workload's user still means the same one: accounts change without the file.
-    private func isUserSame(_ file: CachedFile) -> Bool {
+    func isUserSame(_ file: CachedFile) -> Bool {
         guard let name = file.userName else { return true }
         return user(name) == file.parsed.workload.user
     }
 
-    private func path(_ name: String) -> String { folder.hasSuffix("/") ? folder + name : "\(folder)/\(name)" }
+    func path(_ name: FileName) -> String {
+        folder.hasSuffix("/") ? folder + name.text : "\(folder)/\(name.text)"
+    }
 
-    private func error(_ name: String, _ message: String) -> PolicyFileError {
+    func error(_ name: FileName, _ message: String) -> PolicyFileError {
         let shown = TextError.quote(path(name))
         return PolicyFileError(file: String(shown.dropFirst().dropLast()), message: message)
     }
@@ -236,16 +144,5 @@ package final class PolicyLoader {
             column: Int(mark?.column ?? 0),
             message: conflict.description,
         )
-    }
-
-    private static func ending(of name: String) -> String {
-        guard let dot = name.utf8.lastIndex(of: UInt8(ascii: ".")) else { return "" }
-        return String(name[name.utf8.index(after: dot)...])
-    }
-
-    private static func mendOfEnding(_ name: String) -> String? {
-        guard ["yaml", "yml"].contains(ending(of: name).lowercased()) else { return nil }
-        let stem = String(decoding: name.utf8.dropLast(ending(of: name).utf8.count), as: UTF8.self)
-        return "only files that end in .yaml are read; rename it to \(TextError.quote(stem + "yaml"))"
     }
 }

@@ -46,7 +46,7 @@ extension PolicyReader {
     }
 
     private mutating func allowRule(_ node: YAMLNode, number: Int, names: inout [String: Mark]) -> Rule? {
-        let keys = ["name", "to", "ports", "protocol", "executable"]
+        let keys = ["name", "to", "ports", "protocol", "executable", "types"]
         guard let members = Members(node, of: "a rule", keys: keys, &report) else { return nil }
         let name = ruleName(members, "allow-\(number)", names: &names)
         let targets = readTargets(members)
@@ -56,8 +56,16 @@ extension PolicyReader {
         }
         let executable = members["executable"].flatMap { readExecutable($0) }
         let application = readApplication(members, name: name, targets: targets, ports: ports)
+        let types = members["types"].flatMap { readTypes($0, rule: name, targets: targets) }
         guard let targets, let ports, let application else { return nil }
-        return Rule(name: name, targets: targets, ports: ports, application: application, executable: executable)
+        return Rule(
+            name: name,
+            targets: targets,
+            ports: ports,
+            application: application,
+            executable: executable,
+            types: types ?? [],
+        )
     }
 
     private mutating func denyRule(
@@ -69,6 +77,7 @@ extension PolicyReader {
         let hints = [
             "protocol": "a deny covers every protocol; remove it",
             "executable": "a deny covers every program; remove it",
+            "types": "a deny covers every type; remove it",
         ]
         guard let members = Members(node, of: "a rule", keys: ["name", "to", "ports"], hints: hints, &report) else {
             return nil
@@ -137,31 +146,13 @@ extension PolicyReader {
         report.values(node, "ports", example: "[443]") { (text) throws(TextError) in try PortSpec(text) }
     }
 
-    private mutating func readExecutable(_ node: YAMLNode) -> String? {
-        guard let text = report.text(node, "executable") else { return nil }
-        let components = text.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
-        guard text.utf8.first == UInt8(ascii: "/"), text.utf8.count < 4096 else {
-            let mend = "write the absolute path, like /usr/bin/python3.11"
-            report.add(node.mark, "executable \(TextError.quote(text)) is no absolute path; \(mend)")
-            return nil
+    private mutating func readTypes(_ node: YAMLNode, rule: String, targets: [Target]?) -> [String]? {
+        if let targets, !targets.contains(where: { $0.isName || $0 == .any }) {
+            report.add(node.mark, "rule '\(rule)' has 'types' but no name in 'to'; name one, or remove 'types'")
         }
-        // The kernel gives /proc/PID/exe in its one form: another spelling would never match.
-        guard components.allSatisfy({ !$0.isEmpty && $0 != "." && $0 != ".." }) else {
-            let mend = "write it without '//', '.', '..' and a slash at the end"
-            report.add(node.mark, "executable \(TextError.quote(text)) is not in its plain form; \(mend)")
-            return nil
+        return report.values(node, "types", example: "[TXT]") { (text) throws(TextError) in
+            try RecordType.read(text)
         }
-        // Two spellings of one text are two files for the kernel: ASCII has one spelling only.
-        guard text.utf8.allSatisfy({ (0x20...0x7e).contains($0) }) else {
-            let mend = "write the path of a program whose path is ASCII"
-            report.add(node.mark, "executable \(TextError.quote(text)) holds more than printable ASCII; \(mend)")
-            return nil
-        }
-        guard !text.utf8.contains(UInt8(ascii: "*")) else {
-            report.add(node.mark, "executable \(TextError.quote(text)) holds '*'; write the path of one program")
-            return nil
-        }
-        return text
     }
 }
 

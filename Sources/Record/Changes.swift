@@ -13,13 +13,15 @@ struct Changes {
 
     var requests: [Int64: RequestRow] = [:]
     var remaining: [Int64: Remaining] = [:]
+    var pins = PinChanges()
 
-    var isEmpty: Bool { requests.isEmpty && remaining.isEmpty }
+    var isEmpty: Bool { requests.isEmpty && remaining.isEmpty && pins.isEmpty }
 
     /// Takes over newer changes.
     mutating func merge(_ newer: Changes) {
         requests.merge(newer.requests) { $1 }
         remaining.merge(newer.remaining) { $1 }
+        pins.merge(newer.pins)
         bound()
     }
 
@@ -30,8 +32,8 @@ struct Changes {
         requests = Dictionary(uniqueKeysWithValues: newest.map { ($0.id, $0) })
     }
 
-    /// Writes the changes inside a transaction.
-    func write(to database: Database) throws(StoreError) {
+    /// Writes the changes inside a transaction; `pinsAtMost` is for `PinChanges.write`.
+    func write(to database: Database, pinsAtMost: inout Int?) throws(StoreError) {
         for row in requests.values { try row.write(to: database) }
         if !requests.isEmpty { try RequestRow.prune(database, keeping: Self.maximumRequests) }
         for (id, left) in remaining {
@@ -41,5 +43,6 @@ struct Changes {
                 [.integer(id), .integer(left.span.nanoseconds), .integer(left.wall.microseconds)],
             )
         }
+        try pins.write(to: database, atMost: &pinsAtMost)
     }
 }

@@ -11,6 +11,8 @@ package struct EventFilter: Hashable, Sendable {
     /// Otherwise the newest are taken.
     package var afterSequence: Int64?
     package var workload: String?
+    /// The name that was asked for, or that the destination's address is known by, in its canonical text.
+    package var name: String?
     package var verdicts: Set<Verdict>
     package var kinds: Set<Event.Kind>
     /// How many at most.
@@ -22,6 +24,7 @@ package struct EventFilter: Hashable, Sendable {
         since: WallTime? = nil,
         afterSequence: Int64? = nil,
         workload: String? = nil,
+        name: String? = nil,
         verdicts: Set<Verdict> = [],
         kinds: Set<Event.Kind> = [],
         limit: Int = 1000,
@@ -30,6 +33,7 @@ package struct EventFilter: Hashable, Sendable {
         self.since = since
         self.afterSequence = afterSequence
         self.workload = workload
+        self.name = name
         self.verdicts = verdicts
         self.kinds = kinds
         self.limit = limit

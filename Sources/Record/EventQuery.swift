@@ -24,6 +24,10 @@ struct EventQuery {
             conditions.append("workload = ?")
             values.append(.text(workload))
         }
+        if let name = filter.name {
+            conditions.append("name = ?")
+            values.append(.text(name))
+        }
         for (column, wanted) in [
             ("verdict", filter.verdicts.map(\.rawValue)), ("kind", filter.kinds.map(\.rawValue)),
         ] where !wanted.isEmpty {

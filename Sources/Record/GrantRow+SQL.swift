@@ -2,19 +2,19 @@ import Model
 
 extension GrantRow {
     static let columns = """
-        workload, address, length, port, transport, granted, duration, remaining, saved, reason, actor, request, state, id
+        workload, address, length, port, transport, granted, duration, remaining, saved, reason, actor, request, state, id, \
+        name, ports
         """
 
     /// Inserts the row; its number, which is a new one when `id` is 0.
     func insert(into database: Database) throws(StoreError) -> Int64 {
         try database.run(
-            "INSERT INTO grants (\(Self.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                .text(workload), .text(address.address.description), .integer(Int64(address.length)),
-                Value(port.map { Int64($0) }), .integer(Int64(transport.number)), .integer(granted.microseconds),
-                .integer(duration.nanoseconds), .integer(remaining.nanoseconds), .integer(saved.microseconds),
-                .text(reason), .text(actor), Value(request), .text(state.rawValue), id == 0 ? .null : .integer(id),
-            ],
+            "INSERT INTO grants (\(Self.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [.text(workload)] + target.addressValues + [
+                .integer(granted.microseconds), .integer(duration.nanoseconds), .integer(remaining.nanoseconds),
+                .integer(saved.microseconds), .text(reason), .text(actor), Value(request), .text(state.rawValue),
+                id == 0 ? .null : .integer(id),
+            ] + target.nameValues,
         )
         guard id == 0 else { return id }
         guard let given = try database.number("SELECT last_insert_rowid()") else {
@@ -26,17 +26,10 @@ extension GrantRow {
     init(_ row: Row) throws(StoreError) {
         let id: Int64 = try row.required(13, of: "a grant")
         let this = "grant \(id)"
-        let base = try row.required(1, of: this) { IPAddress($0) }
-        guard let address = AddressPrefix(address: base, length: try row.required(2, of: this)) else {
-            throw StoreError.corrupt("the prefix of \(this)")
-        }
         self.init(
             id: id,
             workload: try row.required(0, of: this) { $0 },
-            address: address,
-            // Not nil for a number that is no port: that would widen the grant to all of them.
-            port: row.integer(3) == nil ? nil : try row.required(3, of: this),
-            transport: Transport(number: try row.required(4, of: this)),
+            target: try Target(row, of: this),
             granted: WallTime(microseconds: try row.required(5, of: this)),
             duration: Instant.Span(nanoseconds: try row.required(6, of: this)),
             reason: try row.required(9, of: this) { $0 },
@@ -46,5 +39,44 @@ extension GrantRow {
         )
         remaining = Instant.Span(nanoseconds: try row.required(7, of: this))
         saved = WallTime(microseconds: try row.required(8, of: this))
+    }
+}
+
+extension GrantRow.Target {
+    /// The columns address, length, port and transport.
+    fileprivate var addressValues: [Value] {
+        switch self {
+        case .name: [.null, .null, .null, .null]
+        case .address(let prefix, let port, let transport):
+            [
+                .text(prefix.address.description), .integer(Int64(prefix.length)), Value(port.map { Int64($0) }),
+                .integer(Int64(transport.number)),
+            ]
+        }
+    }
+
+    /// The columns name and ports.
+    fileprivate var nameValues: [Value] {
+        switch self {
+        case .name(let name, let ports): [.text(name.text), .text(ports)]
+        case .address: [.null, .null]
+        }
+    }
+
+    fileprivate init(_ row: Row, of this: String) throws(StoreError) {
+        guard row.text(14) == nil else {
+            self = .name(
+                try row.required(14, of: this) { try? DomainName($0) },
+                ports: try row.required(15, of: this) { $0.isEmpty ? nil : $0 },
+            )
+            return
+        }
+        let base = try row.required(1, of: this) { IPAddress($0) }
+        guard let prefix = AddressPrefix(address: base, length: try row.required(2, of: this)) else {
+            throw StoreError.corrupt("the prefix of \(this)")
+        }
+        // Not nil for a number that is no port: that would widen the grant to all of them.
+        let port: UInt16? = row.integer(3) == nil ? nil : try row.required(3, of: this)
+        self = .address(prefix, port: port, Transport(number: try row.required(4, of: this)))
     }
 }

@@ -9,13 +9,18 @@ package struct GrantRow: Hashable, Sendable {
         case expired
     }
 
+    /// What was approved.
+    package enum Target: Hashable, Sendable {
+        /// The addresses of a prefix; the port is nil for all of the transport.
+        case address(AddressPrefix, port: UInt16?, Transport)
+        /// A name, and ports as they are written in policies: `443,8443/udp`.
+        case name(DomainName, ports: String)
+    }
+
     /// Never used twice; 0 asks `insertGrant` for one.
     package var id: Int64
     package var workload: String
-    package var address: AddressPrefix
-    /// The port; nil for all of the transport.
-    package var port: UInt16?
-    package var transport: Transport
+    package var target: Target
     package var granted: WallTime
     /// How long it was given for.
     package var duration: Instant.Span
@@ -35,9 +40,7 @@ package struct GrantRow: Hashable, Sendable {
     package init(
         id: Int64 = 0,
         workload: String,
-        address: AddressPrefix,
-        port: UInt16?,
-        transport: Transport,
+        target: Target,
         granted: WallTime,
         duration: Instant.Span,
         reason: String,
@@ -47,9 +50,7 @@ package struct GrantRow: Hashable, Sendable {
     ) {
         self.id = id
         self.workload = workload
-        self.address = address
-        self.port = port
-        self.transport = transport
+        self.target = target
         self.granted = granted
         self.duration = duration
         self.remaining = duration

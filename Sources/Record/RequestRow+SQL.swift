@@ -7,11 +7,13 @@ extension RequestRow {
 
     /// Inserts the row, or puts it in the place of the one with its number.
     func write(to database: Database) throws(StoreError) {
+        let destination = subject.destination
         try database.run(
             "INSERT OR REPLACE INTO requests (\(Self.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
-                .integer(id), .text(workload), .text(kind.rawValue), .text(destination.address.description),
-                .integer(Int64(destination.port)), .integer(Int64(destination.transport.number)), Value(name),
+                .integer(id), .text(workload), .text(kind.rawValue), Value(destination?.address.description),
+                Value(destination.map { Int64($0.port) }), Value(destination.map { Int64($0.transport.number) }),
+                Value(subject.name?.text),
                 .integer(Int64(clamping: count)), .integer(first.microseconds), .integer(last.microseconds),
                 .text(verdict.rawValue), .text(reason.rawValue), Value(executable),
                 .text(JSON(command).description), Value(finding?.rawValue),
@@ -26,12 +28,7 @@ extension RequestRow {
             id: id,
             workload: try row.required(1, of: this) { $0 },
             kind: try row.required(2, of: this) { Event.Kind(rawValue: $0) },
-            destination: Destination(
-                address: try row.required(3, of: this) { IPAddress($0) },
-                port: try row.required(4, of: this),
-                transport: Transport(number: try row.required(5, of: this)),
-            ),
-            name: row.text(6),
+            subject: try Self.subject(row, of: this),
             count: try row.required(7, of: this),
             first: WallTime(microseconds: try row.required(8, of: this)),
             last: WallTime(microseconds: try row.required(9, of: this)),
@@ -40,6 +37,17 @@ extension RequestRow {
             executable: row.text(12),
             command: try row.required(13, of: this) { (try? JSON.parse($0, limit: .max))?.texts },
             finding: row.text(14).flatMap { Finding(rawValue: $0) },
+        )
+    }
+
+    private static func subject(_ row: Row, of this: String) throws(StoreError) -> Subject {
+        guard row.text(6) == nil else { return .name(try row.required(6, of: this) { try? DomainName($0) }) }
+        return .address(
+            Destination(
+                address: try row.required(3, of: this) { IPAddress($0) },
+                port: try row.required(4, of: this),
+                transport: Transport(number: try row.required(5, of: this)),
+            ),
         )
     }
 

@@ -1,15 +1,13 @@
 package import Model
 
-/// What `ctl requests` shows as one line: every attempt of one workload at one destination.
+/// What `ctl requests` shows as one line: every attempt of one workload at one address, or every question for one name.
 package struct RequestRow: Hashable, Sendable {
     /// The number that `ctl approve` takes; never used twice.
     package var id: Int64
     package var workload: String
     /// `request` or `inbound`.
     package var kind: Event.Kind
-    package var destination: Destination
-    /// The name that the address was asked for by.
-    package var name: String?
+    package var subject: Subject
     /// How many attempts there were.
     package var count: UInt64
     package var first: WallTime
@@ -24,8 +22,7 @@ package struct RequestRow: Hashable, Sendable {
         id: Int64,
         workload: String,
         kind: Event.Kind = .request,
-        destination: Destination,
-        name: String? = nil,
+        subject: Subject,
         count: UInt64,
         first: WallTime,
         last: WallTime,
@@ -38,8 +35,7 @@ package struct RequestRow: Hashable, Sendable {
         self.id = id
         self.workload = workload
         self.kind = kind
-        self.destination = destination
-        self.name = name
+        self.subject = subject
         self.count = count
         self.first = first
         self.last = last

@@ -3,7 +3,7 @@ import CSQLite
 /// The tables, and how an older database becomes a current one.
 enum Schema {
     /// The version this egressd writes, kept in `user_version`.
-    static let version: Int64 = 1
+    static let version: Int64 = 2
 
     /// Sets the connection up for writing and creates the tables in a new database.
     static func prepare(_ database: Database) throws(StoreError) {
@@ -25,7 +25,7 @@ enum Schema {
         let found = try check(database)
         guard found < version else { return }
         try database.transaction(durable: true) { () throws(StoreError) in
-            try database.execute(tables)
+            try found == 0 ? create(in: database) : migrate(database, from: found)
             try database.execute("PRAGMA user_version=\(version)")
         }
     }
@@ -38,28 +38,62 @@ enum Schema {
         return found
     }
 
-    // AUTOINCREMENT where a number that a person has read must never mean something else later.
-    private static let tables = """
+    private static func create(in database: Database) throws(StoreError) {
+        try database.execute(events + eventNames + requests + grants + pins + others)
+    }
+
+    private static let events = """
         CREATE TABLE events (
             seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, kind TEXT NOT NULL, verdict TEXT, workload TEXT,
-            body TEXT NOT NULL
+            body TEXT NOT NULL, name TEXT
         ) STRICT;
         CREATE INDEX events_time ON events (time);
         CREATE INDEX events_workload ON events (workload, seq) WHERE workload IS NOT NULL;
+
+        """
+
+    static let eventNames = """
+        CREATE INDEX events_name ON events (name, seq) WHERE name IS NOT NULL;
+
+        """
+
+    // AUTOINCREMENT where a number that a person has read must never mean something else later.
+    static let requests = """
         CREATE TABLE requests (
-            id INTEGER PRIMARY KEY AUTOINCREMENT, workload TEXT NOT NULL, kind TEXT NOT NULL, address TEXT NOT NULL,
-            port INTEGER NOT NULL, transport INTEGER NOT NULL, name TEXT, count INTEGER NOT NULL,
-            first INTEGER NOT NULL, last INTEGER NOT NULL, verdict TEXT NOT NULL, reason TEXT NOT NULL,
-            executable TEXT, command TEXT NOT NULL, finding TEXT
+            id INTEGER PRIMARY KEY AUTOINCREMENT, workload TEXT NOT NULL, kind TEXT NOT NULL, address TEXT, port INTEGER,
+            transport INTEGER, name TEXT, count INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+            verdict TEXT NOT NULL, reason TEXT NOT NULL, executable TEXT, command TEXT NOT NULL, finding TEXT,
+            CHECK ((address IS NULL) = (name IS NOT NULL)), CHECK ((address IS NULL) = (port IS NULL)),
+            CHECK ((address IS NULL) = (transport IS NULL))
         ) STRICT;
         CREATE INDEX requests_last ON requests (last);
+
+        """
+
+    static let grants = """
         CREATE TABLE grants (
-            id INTEGER PRIMARY KEY AUTOINCREMENT, workload TEXT NOT NULL, address TEXT NOT NULL,
-            length INTEGER NOT NULL, port INTEGER, transport INTEGER NOT NULL, granted INTEGER NOT NULL,
+            id INTEGER PRIMARY KEY AUTOINCREMENT, workload TEXT NOT NULL, address TEXT, length INTEGER,
+            port INTEGER, transport INTEGER, name TEXT, ports TEXT CHECK (ports <> ''), granted INTEGER NOT NULL,
             duration INTEGER NOT NULL, remaining INTEGER NOT NULL, saved INTEGER NOT NULL, reason TEXT NOT NULL,
-            actor TEXT NOT NULL, request INTEGER, state TEXT NOT NULL CHECK (state IN ('active', 'revoked', 'expired'))
+            actor TEXT NOT NULL, request INTEGER, state TEXT NOT NULL CHECK (state IN ('active', 'revoked', 'expired')),
+            CHECK ((address IS NULL) = (name IS NOT NULL)), CHECK ((address IS NULL) = (ports IS NOT NULL)),
+            CHECK ((address IS NULL) = (length IS NULL)), CHECK ((address IS NULL) = (transport IS NULL)),
+            CHECK (address IS NOT NULL OR port IS NULL)
         ) STRICT;
         CREATE INDEX grants_state ON grants (state, id);
+
+        """
+
+    static let pins = """
+        CREATE TABLE pins (
+            workload TEXT NOT NULL, name TEXT NOT NULL, address TEXT NOT NULL, learned INTEGER NOT NULL,
+            expires INTEGER NOT NULL, PRIMARY KEY (workload, name, address)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX pins_expires ON pins (expires);
+
+        """
+
+    private static let others = """
         CREATE TABLE workloads (
             name TEXT PRIMARY KEY, number INTEGER NOT NULL UNIQUE CHECK (number BETWEEN 0 AND 65535),
             generation INTEGER NOT NULL CHECK (generation BETWEEN 0 AND 255)

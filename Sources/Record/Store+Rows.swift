@@ -122,7 +122,8 @@ extension Store {
     /// How many revoked and expired grants are remembered, about.
     private static let maximumPastGrants: Int64 = 10_000
 
-    private func queue(_ change: (inout Changes) -> Void) {
+    /// Changes what waits to be written, and wakes the thread.
+    func queue(_ change: (inout Changes) -> Void) {
         writer.gate.lock()
         defer { writer.gate.unlock() }
         change(&writer.shared.changes)

@@ -23,7 +23,13 @@ package final class Store: Sendable {
         try self.init(directory: directory, options: Writer.Options(), faults: nil)
     }
 
-    init(directory: String, options: Writer.Options, faults: Faults? = nil) throws(StoreError) {
+    /// As above; tests choose the time, and what fails.
+    init(
+        directory: String,
+        options: Writer.Options,
+        faults: Faults? = nil,
+        now: WallTime = wallClock(),
+    ) throws(StoreError) {
         try StateDirectory.prepare(directory)
         let lock = try StateDirectory.lock(directory)
         var pipe: [Int32] = [-1, -1]
@@ -32,6 +38,8 @@ package final class Store: Sendable {
             Glibc.close(try StateDirectory.openPrivate(path))
             let database = try Database(path: path, readOnly: false, faults: faults)
             try Schema.prepare(database)
+            // Tidiness only: whoever reads pins looks at when they expire.
+            try? PinRow.deleteExpired(at: now, from: database)
             try StateDirectory.sync(directory)
             reader = try StoreReader(directory: directory)
             try openPipe(&pipe)
@@ -100,6 +108,12 @@ package final class Store: Sendable {
         health.pending = writer.shared.incoming.count + writer.shared.held
         return health
     }
+}
+
+private func wallClock() -> WallTime {
+    var time = timespec()
+    unsafe clock_gettime(CLOCK_REALTIME, &time)
+    return WallTime(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
 }
 
 /// Opens a pipe that no program started later inherits, and that never blocks.

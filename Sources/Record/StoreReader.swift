@@ -48,6 +48,14 @@ package final class StoreReader: @unchecked Sendable {
         ) { (row) throws(StoreError) in try GrantRow(row) }
     }
 
+    /// The pins, the last to expire first, at most `PinRow.maximum`.
+    package func pins() throws(StoreError) -> [PinRow] {
+        try rows(
+            "SELECT \(PinRow.columns) FROM pins ORDER BY expires DESC, workload, name, address LIMIT ?",
+            [.integer(Int64(PinRow.maximum))],
+        ) { (row) throws(StoreError) in try PinRow(row) }
+    }
+
     /// The number and generation of each workload that has one.
     package func workloadNumbers() throws(StoreError) -> [String: (number: UInt16, generation: UInt8)] {
         let found = try rows("SELECT name, number, generation FROM workloads") { (row) throws(StoreError) in

@@ -82,7 +82,7 @@ extension Writer {
             let count = try database.transaction(durable: durable) { () throws(StoreError) in
                 // A transaction that writes nothing would not reach the disk.
                 if durable { try database.run("INSERT OR REPLACE INTO meta VALUES ('flushed', 'yes')") }
-                try changes.write(to: database)
+                try changes.write(to: database, pinsAtMost: &pinsAtMost)
                 return try insertEvents()
             }
             changes = Changes()
@@ -108,10 +108,11 @@ extension Writer {
             event.json.write(into: &body)
             // REPLACE, because a commit that reported failure may have succeeded, and is then written again.
             try database.run(
-                "INSERT OR REPLACE INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT OR REPLACE INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                 [
                     .integer(sequence), .integer(event.time.microseconds), .text(event.kind.rawValue),
                     Value(event.verdict?.rawValue), Value(event.workload), .utf8(body),
+                    Value(event.name),
                 ],
             )
         }
@@ -140,6 +141,8 @@ extension Writer {
 
     private func fail(_ error: StoreError) {
         retryAt = ConditionLock.now() + options.retry
+        // What was counted was rolled back.
+        pinsAtMost = nil
         gate.lock()
         shared.health.lastError = error
         for flush in flushes { flush.outcome = .failure(error) }

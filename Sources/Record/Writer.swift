@@ -4,7 +4,7 @@ import Synchronization
 
 /// The thread that alone writes to the database, and the bounded queue in front of it.
 ///
-/// `shared` is guarded by `gate`; `backlog`, `changes`, `flushes` and `database` belong to the thread once it runs.
+/// `shared` is guarded by `gate`; `backlog`, `changes`, `pinsAtMost`, `flushes` and `database` belong to the thread once it runs.
 final class Writer: @unchecked Sendable {
     /// How big the queue is and how the thread waits; tests make these small.
     struct Options: Sendable {
@@ -65,6 +65,8 @@ final class Writer: @unchecked Sendable {
     let notice: Int32
     var backlog = ArraySlice<Event>()
     var changes = Changes()
+    /// How many pins the table holds at most; nil when they must be counted.
+    var pinsAtMost: Int?
     var flushes: [Flush] = []
     /// How many admitted events were committed.
     var settled: UInt64 = 0

@@ -22,7 +22,7 @@ extension Layout {
 
     /// The chains, those that others go to first.
     package var chains: [ChainDefinition] {
-        settled + families.flatMap { $0 } + asking + output + input + forwarding
+        settled + families.flatMap { $0 } + asking + resolving + output + resolver + input + forwarding + names
     }
 
     private var families: [[ChainDefinition]] { Field.Family.allCases.map(judging) }
@@ -103,6 +103,7 @@ extension Layout {
                     // The policy first: what it allows pays for nothing else.
                     RuleLine(only, .member(request, set: "hosts\(suffix)"), then: .goto("admit\(suffix)")),
                     RuleLine(then: .verdictMap([.mark(mask: Self.shardMask)], map: "shards\(suffix)")),
+                    RuleLine(only, .member(request, set: "pins\(suffix)"), then: .goto("admit\(suffix)")),
                     RuleLine(only, .member(request, set: "grants\(suffix)"), then: .goto("admit\(suffix)")),
                     RuleLine(
                         only,

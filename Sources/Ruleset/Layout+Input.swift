@@ -9,10 +9,7 @@ extension Layout {
             [
                 RuleLine(.member([cgroup, .identity], set: "residents"), then: .goto("allow")),
                 RuleLine(.member([cgroup], set: "strangers"), then: .goto("local_stranger")),
-                RuleLine(.nfproto(.v4), then: .jump("answered4")),
-                RuleLine(.nfproto(.v6), then: .jump("answered6")),
-                RuleLine(then: .queue(queue(.loopback))),
-            ]
+            ] + answered + [RuleLine(then: .queue(queue(.loopback)))]
         }
         return arriving + local + [
             ChainDefinition(
@@ -25,7 +22,11 @@ extension Layout {
             ),
             ChainDefinition(
                 "local_stranger",
-                [RuleLine(.member([.identity], set: "free"), then: .goto("allow"))] + lately + [
+                [
+                    RuleLine(.member([.identity], set: "free"), then: .goto("allow")),
+                    // A connection to a resolver of the host that was not redirected.
+                    RuleLine(isWorkload, .destinationPort(Self.domain), then: .goto("resolver_direct")),
+                ] + lately + [
                     RuleLine(.nfproto(.v4), then: .jump("judge4")),
                     RuleLine(.nfproto(.v6), then: .jump("judge6")),
                     RuleLine(then: .queue(queue(.loopback))),
@@ -34,6 +35,7 @@ extension Layout {
             ChainDefinition(
                 "loopback",
                 [
+                    RuleLine(.destinationPort(resolverPort), then: .jump("resolver_port")),
                     RuleLine(.member([.mark(mask: .max)], set: "current"), then: .accept),
                     // Whatever a process sends over loopback was stamped on its way out; a frame put there by a packet
                     // socket was not.

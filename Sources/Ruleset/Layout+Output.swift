@@ -34,7 +34,17 @@ extension Layout {
             priority: 0,
             dropsByDefault: true,
             [
-                RuleLine(.tcpFlagsNot(mask: Self.synAck, Self.syn), then: .jump("segment")),
+                RuleLine(
+                    .tcpFlagsNot(mask: Self.synAck, Self.syn),
+                    .member([.mark(mask: .max)], set: "current"),
+                    then: .accept,
+                ),
+                // TCP keeps its stamp; a SYN is always its own socket's, whatever connection it claims to belong to.
+                RuleLine(
+                    .tcpFlagsNot(mask: Self.synAck, Self.syn),
+                    .markNot(mask: Stamp.identityMask, 0),
+                    then: .goto("decide"),
+                ),
                 RuleLine(.toLoopback, .replyDirection, .member([.mark(mask: .max)], set: "current"), then: .accept),
                 RuleLine(.state([.invalid, .related, .untracked]), then: .goto("identify_unmarked")),
             ] + byDepth("sender") + [RuleLine(.owned, then: .queue(queue(.sender))), RuleLine(then: .goto("kernel"))],
@@ -42,14 +52,6 @@ extension Layout {
         return settling + identified + unmarked + [
             // Of whatever cgroup the socket is, held by a process or closed meanwhile; without a socket it is the kernel's.
             ChainDefinition("identify_unmarked", byDepth("unmarked") + [RuleLine(then: .accept)]),
-            // TCP keeps its stamp; a SYN is always its own socket's, whatever connection it claims to belong to.
-            ChainDefinition(
-                "segment",
-                [
-                    RuleLine(.member([.mark(mask: .max)], set: "current"), then: .accept),
-                    RuleLine(.markNot(mask: Stamp.identityMask, 0), then: .goto("decide")),
-                ],
-            ),
             identify,
         ]
     }
@@ -87,7 +89,13 @@ extension Layout {
                 "decide",
                 // What stays on the host is judged at its receiver, where both ends are known.
                 [RuleLine(.toLoopback, .member([.transport], set: "ported"), then: .accept)]
+                    // The broker lets no request for a name out, and so remembers none here.
                     + lately + [
+                        RuleLine(
+                            .member([.destinationPort], set: "resolving"),
+                            .member([.transport], set: "ported"),
+                            then: .jump("resolving"),
+                        ),
                         RuleLine(.tcpFlags(mask: Self.rst, equals: Self.rst), then: .jump("resets")),
                         // The numbers below the first workload's.
                         RuleLine(.mark(mask: Self.workloadMask, equals: 0), then: .jump("nobody")),

@@ -14,9 +14,12 @@ package struct Layout: Hashable, Sendable {
     /// Over how many queues the questions are spread, so that one workload cannot fill another's.
     package static let askers = 8
 
+    /// Where the resolver listens unless the configuration says otherwise.
+    package static let defaultResolverPort: UInt16 = 8053
+
     /// The question that a queue asks.
     package enum Question: UInt16, Sendable, CaseIterable {
-        /// Which identity sent this? Output, before anything else.
+        /// Which identity sent this? Output, before anything else; a request for a name before it is redirected.
         case sender = 0
         /// Which identity would receive this? Input.
         case receiver = 1
@@ -39,9 +42,13 @@ package struct Layout: Hashable, Sendable {
     /// Nothing is refused by a rule of the table itself.
     package let observesOnly: Bool
 
-    package init(firstQueue: UInt16, observesOnly: Bool) {
+    /// The port of 127.0.0.1 and ::1 that requests for names are redirected to.
+    package let resolverPort: UInt16
+
+    package init(firstQueue: UInt16, observesOnly: Bool, resolverPort: UInt16 = defaultResolverPort) {
         self.firstQueue = firstQueue
         self.observesOnly = observesOnly
+        self.resolverPort = resolverPort
     }
 
     /// The queues in use.
@@ -76,7 +83,9 @@ extension Layout {
             SetDefinition("strangers", key: [.cgroup]),
             SetDefinition("roots", key: [.cgroup]),
             SetDefinition("ported", key: [.transport]),
-            SetDefinition("current", key: [.mark]),
+            SetDefinition("resolving", key: [.service]),
+            // Three states of every identity there can be.
+            SetDefinition("current", key: [.mark], size: 3 << 16),
             SetDefinition("stamps", key: [.mark], data: .mark),
             SetDefinition("open", key: [.mark]),
             SetDefinition("free", key: [.mark]),
@@ -93,6 +102,7 @@ extension Layout {
             // What changes with every request holds marks, not verdicts: for each element with a `goto` the kernel looks
             // through the whole table again (Linux 6.18).
             sets += [
+                SetDefinition("pins\(suffix)", key: request, hasTimeout: true),
                 SetDefinition("grants\(suffix)", key: request, hasTimeout: true),
                 SetDefinition("hosts\(suffix)", key: request),
                 SetDefinition("answers\(suffix)", key: request + [.service], data: .mark, hasTimeout: true),
@@ -121,10 +131,14 @@ extension Layout {
             }
         }
         let ported = [Transport.tcp, .udp].map { SetElement(key: [$0.number]) }
+        let resolving = Set([Self.domain, resolverPort]).sorted().map {
+            SetElement(key: [UInt8($0 >> 8), UInt8($0 & 255)])
+        }
         var kernel = Key(capacity: 4)
         kernel.host(Stamp(.kernel, generation: 0, .allowed).mark)
         return [
             ElementChange(set: "ported", add: ported),
+            ElementChange(set: "resolving", add: resolving),
             ElementChange(set: "current", add: [SetElement(key: kernel.bytes)]),
             ElementChange(set: "shards4", add: marks(Self.shards) { .jump("rules4_\($0)") }),
             ElementChange(set: "shards6", add: marks(Self.shards) { .jump("rules6_\($0)") }),

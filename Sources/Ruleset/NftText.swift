@@ -16,7 +16,7 @@ package struct NftText {
             text += self.set(set, perSet[set.name] ?? [])
         }
         if !compact {
-            for chain in layout.chains { text += self.chain(chain) }
+            for chain in layout.chains + layout.redirecting { text += self.chain(chain) }
         }
         return text + "}\n"
     }
@@ -34,6 +34,7 @@ package struct NftText {
         if set.isInterval { flags.append("interval") }
         if set.hasTimeout { flags.append("timeout") }
         if !flags.isEmpty { text += "\t\tflags \(flags.joined(separator: ","))\n" }
+        if set.size > 0 { text += "\t\tsize \(set.size)\n" }
         if set.counts { text += "\t\tcounter\n" }
         if !elements.isEmpty, !set.key.contains(.cgroup) {
             let lines = elements.map { "\t\t\t" + element($0, set) }
@@ -86,7 +87,7 @@ package struct NftText {
         var text = "\tchain \(chain.name) {\n"
         if let hook = chain.hook {
             let policy = chain.dropsByDefault ? "drop" : "accept"
-            text += "\t\ttype filter hook \(hook) priority \(chain.priority); policy \(policy);\n"
+            text += "\t\ttype \(chain.kind.rawValue) hook \(hook) priority \(chain.priority); policy \(policy);\n"
         }
         for rule in chain.rules {
             let parts = rule.matches.map(match) + rule.actions.map(action)
@@ -130,11 +131,15 @@ package struct NftText {
             let names = states.sorted { $0.rawValue < $1.rawValue }.map { "\($0)" }
             return "ct state \(names.joined(separator: ","))"
         case .replyDirection: return "ct direction reply"
+        case .translated: return "ct status dnat"
         case .fromLoopback: return "iif \"lo\""
         case .toLoopback: return "oif \"lo\""
+        case .notToLoopback: return "oif != \"lo\""
         case .owned: return "meta skuid != 4294967295"
         case .cgroupExists(let level): return "socket cgroupv2 level \(level) != \"/\""
         case .ports(let source, let destination): return "udp sport \(source) udp dport \(destination)"
+        case .destination(let address): return "\(field(.destination(address.isV4 ? .v4 : .v6))) \(address)"
+        case .destinationPort(let port): return "\(field(.destinationPort)) \(port)"
         }
     }
 
@@ -154,6 +159,8 @@ package struct NftText {
         case .setMark(let mark): return "ct mark set \(hex(mark))"
         case .setMarkBits(let keep, let or): return "ct mark set ct mark & \(hex(keep)) | \(hex(or))"
         case .setMarkFromMap(let fields, let map): return "ct mark set \(self.fields(fields)) map @\(map)"
+        case .setPacketMarkFromConnection: return "meta mark set ct mark"
+        case .redirect(let port): return "redirect to :\(port)"
         case .queue(let number): return queueReplacement ?? "queue to \(number)"
         case .log(let group, let prefix): return "log " + (prefix.map { "prefix \"\($0)\" " } ?? "") + "group \(group)"
         case .rejectReset: return "reject with tcp reset"

@@ -51,6 +51,10 @@ package struct SetDefinition: Hashable, Sendable {
     package let hasTimeout: Bool
     /// Every element counts the packets that found it.
     package let counts: Bool
+    /// How many elements it can have; 0 for as many as there are.
+    ///
+    /// With a limit the kernel takes a table of fixed size, which is found faster.
+    package let size: UInt32
 
     package init(
         _ name: String,
@@ -59,6 +63,7 @@ package struct SetDefinition: Hashable, Sendable {
         isInterval: Bool = false,
         hasTimeout: Bool = false,
         counts: Bool = false,
+        size: UInt32 = 0,
     ) {
         self.name = name
         self.key = key
@@ -66,6 +71,7 @@ package struct SetDefinition: Hashable, Sendable {
         self.isInterval = isInterval
         self.hasTimeout = hasTimeout
         self.counts = counts
+        self.size = size
     }
 
     /// The length of a key in bytes: in a concatenation every field is padded to 4.

@@ -39,13 +39,19 @@ package enum Match: Hashable, Sendable {
     /// A set of `NF_CT_STATE_BIT`s.
     case state(Set<ConnectionState>)
     case replyDirection
+    /// The connection's destination is not the one that the program asked for.
+    case translated
     case fromLoopback
     case toLoopback
+    case notToLoopback
     /// The packet has a socket that some process holds.
     case owned
     /// The packet's socket is in a cgroup at least this deep.
     case cgroupExists(level: UInt32)
     case ports(source: UInt16, destination: UInt16)
+    case destination(IPAddress)
+    /// Of a transport with ports, which another condition must say.
+    case destinationPort(UInt16)
 
     package enum ConnectionState: UInt32, Hashable, Sendable {
         // include/uapi/linux/netfilter/nf_conntrack_common.h: NF_CT_STATE_BIT and NF_CT_STATE_UNTRACKED_BIT.
@@ -69,6 +75,10 @@ package enum Action: Hashable, Sendable {
     case setMarkBits(keep: UInt32, or: UInt32)
     /// Sets the connection mark to what a map has for the fields; without an element the rule ends.
     case setMarkFromMap([Field], map: String)
+    /// Sets the packet's mark to the connection's.
+    case setPacketMarkFromConnection
+    /// Sends the connection to this port of the host itself: 127.0.0.1 or ::1 (a nat chain of the output hook).
+    case redirect(port: UInt16)
     case queue(UInt16)
     case log(group: UInt16, prefix: String?)
     case rejectReset
@@ -94,13 +104,22 @@ package struct RuleLine: Hashable, Sendable {
 /// A chain; a base chain when it has a hook.
 package struct ChainDefinition: Hashable, Sendable {
     package enum Hook: Int32, Hashable, Sendable {
-        // include/uapi/linux/netfilter.h: NF_INET_LOCAL_IN, NF_INET_FORWARD, NF_INET_LOCAL_OUT.
+        // include/uapi/linux/netfilter.h: NF_INET_LOCAL_IN, NF_INET_FORWARD, NF_INET_LOCAL_OUT,
+        // NF_INET_POST_ROUTING.
         case input = 1
         case forward = 2
         case output = 3
+        case postrouting = 4
+    }
+
+    package enum Kind: String, Hashable, Sendable {
+        case filter
+        /// Sees the first packet of a connection alone, and may translate its addresses.
+        case nat
     }
 
     package let name: String
+    package let kind: Kind
     package let hook: Hook?
     package let priority: Int32
     /// What a base chain does with what none of its rules settled.
@@ -109,14 +128,23 @@ package struct ChainDefinition: Hashable, Sendable {
 
     package init(_ name: String, _ rules: [RuleLine]) {
         self.name = name
+        self.kind = .filter
         self.hook = nil
         self.priority = 0
         self.dropsByDefault = false
         self.rules = rules
     }
 
-    package init(_ name: String, hook: Hook, priority: Int32, dropsByDefault: Bool, _ rules: [RuleLine]) {
+    package init(
+        _ name: String,
+        kind: Kind = .filter,
+        hook: Hook,
+        priority: Int32,
+        dropsByDefault: Bool,
+        _ rules: [RuleLine],
+    ) {
         self.name = name
+        self.kind = kind
         self.hook = hook
         self.priority = priority
         self.dropsByDefault = dropsByDefault

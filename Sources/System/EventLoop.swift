@@ -23,6 +23,13 @@ package final class EventLoop {
     private var armed: Instant?
     private var deferred: [() -> Void] = []
     private var stopped = false
+    /// How long to look for the next event before sleeping, when the last ones came one on the heels of the other.
+    ///
+    /// Being woken takes longer than many an answer; an idle loop sleeps at once all the same.
+    package var linger = Instant.Span(nanoseconds: 0)
+    /// When the last events were dealt with, and whether they had followed those before at once.
+    private var lastEvent = Instant(nanoseconds: 0)
+    private var isBusy = false
     private var signals: [(descriptor: Int32, registration: Registration, numbers: [Int32])] = []
 
     private static let timerData = UInt64.max
@@ -153,9 +160,9 @@ package final class EventLoop {
     package func runOnce(wait: Bool = true) throws(Errno) {
         try arm()
         var ready = [clx_ready](repeating: clx_ready(), count: Self.batch)
-        let timeout: Int32 = wait && deferred.isEmpty ? -1 : 0
-        let count = try Errno.check(unsafe clx_epoll_wait(epoll.rawValue, &ready, Int32(Self.batch), timeout))
+        let count = try poll(&ready, wait: wait && deferred.isEmpty)
         for index in 0..<Int(count) { dispatch(ready[index]) }
+        if count > 0 { lastEvent = Clock.now() }
         if let earliest = timers.earliest {
             // Only what is due now: a timer that schedules itself for now must not keep the loop from its descriptors.
             let now = Clock.now()
@@ -171,6 +178,20 @@ package final class EventLoop {
         guard !round.isEmpty else { return }
         deferred.removeAll()
         for handler in round { handler() }
+    }
+
+    private func poll(_ ready: inout [clx_ready], wait: Bool) throws(Errno) -> Int32 {
+        var count: Int32 = 0
+        if !wait || isBusy {
+            repeat {
+                count = try Errno.check(unsafe clx_epoll_wait(epoll.rawValue, &ready, Int32(Self.batch), 0))
+            } while wait && count == 0 && Clock.now() - lastEvent < linger
+        }
+        if wait, count == 0 {
+            count = try Errno.check(unsafe clx_epoll_wait(epoll.rawValue, &ready, Int32(Self.batch), -1))
+        }
+        if count > 0 { isBusy = Clock.now() - lastEvent < linger }
+        return count
     }
 
     private static let batch = 64

@@ -1,3 +1,6 @@
+internal import Model
+internal import Policy
+
 /// Why a command line makes no sense; the command ends with status 2.
 struct UsageError: Error {
     let message: String
@@ -51,6 +54,28 @@ struct Arguments {
     func finish() throws {
         guard let rest = words.first else { return }
         throw UsageError("unknown argument '\(rest)'")
+    }
+
+    /// Ports as they are written in policies, with commas between: `443,8443/udp`.
+    static func ports(_ text: String, _ name: String) throws -> [String] {
+        do {
+            return try text.split(separator: ",", omittingEmptySubsequences: false).map { entry in
+                let ports = String(entry)
+                _ = try PortSpec(ports)
+                return ports
+            }
+        } catch let error as TextError {
+            throw UsageError("\(name): \(error)")
+        }
+    }
+
+    /// The canonical text of a domain name.
+    static func name(_ text: String, _ name: String) throws -> String {
+        do throws(TextError) {
+            return try DomainName(text).text
+        } catch {
+            throw UsageError("\(name): \(error)")
+        }
     }
 
     /// A length of time in seconds: `90s`, `30m`, `2h`, `7d`.

@@ -1,6 +1,7 @@
 internal import Control
 internal import Glibc
 internal import Model
+internal import Policy
 
 /// `egressd ctl`: one call on the control socket, printed.
 enum ControlCommand {
@@ -44,16 +45,10 @@ enum ControlCommand {
             try call("Reload", [:], &arguments, path, json) {
                 print("\($0["workloads"]?.integer ?? 0) workloads in force")
             }
+        case "names":
+            try names(&arguments, path: path, json: json)
         case "approve":
-            guard let time = try arguments.option("--for") else {
-                throw UsageError("approve needs --for TIME: an approval ends, for instance --for 2h")
-            }
-            let seconds = try Arguments.seconds(time, "--for")
-            let reason = try arguments.option("--reason")
-            let parameters = JSON(present: [
-                "request": .integer(try number(&arguments, "the request's number")), "seconds": .integer(seconds),
-                "reason": JSON(reason),
-            ])
+            let parameters = try approval(&arguments)
             try call("Approve", parameters, &arguments, path, json) { Tables.approved($0["grant"] ?? .null) }
         case "revoke":
             let reason = try arguments.option("--reason")
@@ -67,6 +62,32 @@ enum ControlCommand {
             throw UsageError("unknown command 'ctl \(command)'; 'egressd ctl --help' lists them")
         }
         return Command.Status.done
+    }
+
+    private static func approval(_ arguments: inout Arguments) throws -> JSON {
+        guard let time = try arguments.option("--for") else {
+            throw UsageError("approve needs --for TIME: an approval ends, for instance --for 2h")
+        }
+        let seconds = try Arguments.seconds(time, "--for")
+        let ports = try arguments.option("--ports").map { try Arguments.ports($0, "--ports") }
+        let reason = try arguments.option("--reason")
+        return JSON(present: [
+            "request": .integer(try number(&arguments, "the request's number")), "seconds": .integer(seconds),
+            "reason": JSON(reason), "ports": ports.map { JSON($0) },
+        ])
+    }
+
+    /// All names that workloads were given; the daemon sends them in parts.
+    private static func names(_ arguments: inout Arguments, path: String, json: Bool) throws {
+        let workload = try arguments.option("--workload")
+        try arguments.finish()
+        var names: [JSON] = []
+        try ControlClient(path: path).callMore("Names", JSON(present: ["workload": JSON(workload)])) { answer in
+            names += answer["names"]?.array ?? []
+            return true
+        }
+        let answer: JSON = ["names": .array(names)]
+        if json { print(answer) } else { Tables.names(answer) }
     }
 
     private static func number(_ arguments: inout Arguments, _ what: String) throws -> Int64 {
@@ -92,6 +113,7 @@ enum ControlCommand {
         let follow = arguments.flag("--follow") || arguments.flag("-f")
         let since = try arguments.option("--since").map { try Arguments.seconds($0, "--since") }
         let workload = try arguments.option("--workload")
+        let name = try arguments.option("--name").map { try Arguments.name($0, "--name") }
         let verdict = try arguments.option("--verdict")
         if let verdict, Verdict(rawValue: verdict) == nil {
             let known = Verdict.allCases.map(\.rawValue).joined(separator: ", ")
@@ -104,7 +126,7 @@ enum ControlCommand {
         try arguments.finish()
         let parameters = JSON(present: [
             "follow": follow ? true : nil, "since": JSON(since), "workload": JSON(workload), "verdict": JSON(verdict),
-            "limit": JSON(limit),
+            "limit": JSON(limit), "name": JSON(name),
         ])
         try ControlClient(path: path).callMore("Log", parameters) { answer in
             for event in answer["events"]?.array ?? [] { print(json ? event.description : Tables.line(event)) }

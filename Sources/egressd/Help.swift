@@ -43,12 +43,14 @@ enum Help {
 
           status                               how the daemon is
           workloads                            the policies in force
-          requests                             what was denied, held or observed, by workload and destination
-          approve REQUEST --for TIME [--reason TEXT]
-                                               let it pass for a while: 90s, 30m, 2h, 7d
+          requests                             what was denied, held or observed, by workload and by address or name
+          approve REQUEST --for TIME [--ports PORTS] [--reason TEXT]
+                                               let it pass for a while: 90s, 30m, 2h, 7d. --ports is for a request by
+                                               name: 443 (the default), 443,8443/udp, 9000-9010, any
           grants                               the approvals in force
           revoke GRANT [--reason TEXT]         end an approval and the connections it carried
-          log [--follow] [--since TIME] [--workload NAME] [--verdict VERDICT] [--limit N]
+          names [--workload NAME]              the names that workloads were given addresses for
+          log [--follow] [--since TIME] [--workload NAME] [--verdict VERDICT] [--name DOMAIN] [--limit N]
                                                the record
           reload                               read configuration and policies again
 

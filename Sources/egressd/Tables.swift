@@ -37,7 +37,8 @@ enum Tables {
             (answer["requests"]?.array ?? []).map { request in
                 [
                     text(request["request"]), text(request["workload"]),
-                    (text(request["kind"]) == "inbound" ? "from " : "") + destination(request["destination"]),
+                    (text(request["kind"]) == "inbound" ? "from " : "") + destination(request["destination"])
+                        + known(as: request["knownAs"]?.array ?? []),
                     text(request["verdict"]) + (request["held"]?.bool == true ? " (waits)" : ""),
                     text(request["reason"]), text(request["count"]), time(request["last"]),
                     text(request["executable"]), text(request["finding"]),
@@ -60,6 +61,19 @@ enum Tables {
         )
     }
 
+    static func names(_ answer: JSON) {
+        table(
+            ["WORKLOAD", "NAME", "ADDRESS", "AGE", "EXPIRES"],
+            (answer["names"]?.array ?? []).map { name in
+                [
+                    text(name["workload"]), text(name["name"]), text(name["address"]), age(name["age"]),
+                    time(name["expires"]),
+                ]
+            },
+            empty: "no names",
+        )
+    }
+
     static func approved(_ grant: JSON) {
         print(
             "grant \(text(grant["grant"])): \(text(grant["workload"])) may reach \(destination(grant["destination"])) "
@@ -76,7 +90,11 @@ enum Tables {
         if !verdict.isEmpty { parts.append(shown) }
         if let reason = event["reason"]?.string { parts.append(reason) }
         if let workload = event["workload"]?.string { parts.append(workload) }
-        if event["destination"] != nil { parts.append(destination(event["destination"])) }
+        if let value = event["destination"] {
+            // An address that is known by a name has both.
+            let name = value["address"].flatMap { _ in value["name"] }
+            parts.append(destination(value) + known(as: name.map { [$0] } ?? []))
+        }
         if let rule = event["rule"]?.string { parts.append("rule=\(rule)") }
         if let finding = event["finding"]?.string { parts.append("finding=\(finding)") }
         if let process = event["process"] {
@@ -111,8 +129,30 @@ enum Tables {
         return String(text.prefix(19)).split(separator: "T").joined(separator: " ")
     }
 
+    /// A length of time in its largest unit: `59s`, `3m`, `47h`, `2d`.
+    private static func age(_ value: JSON?) -> String {
+        guard let seconds = value?.integer else { return "-" }
+        return switch seconds {
+        case ..<120: "\(seconds)s"
+        case ..<7200: "\(seconds / 60)m"
+        case ..<172_800: "\(seconds / 3600)h"
+        default: "\(seconds / 86_400)d"
+        }
+    }
+
+    /// The names of an address, after it: ` (git.example.org, www.example.org and 2 more)`.
+    private static func known(as names: [JSON]) -> String {
+        guard !names.isEmpty else { return "" }
+        let shown = names.prefix(2).map { text($0) }.joined(separator: ", ")
+        return " (\(shown)\(names.count > 2 ? " and \(names.count - 2) more" : ""))"
+    }
+
+    /// An address with port and transport, or a name with the ports that a grant has.
     private static func destination(_ value: JSON?) -> String {
-        guard let address = value?["address"]?.string else { return "-" }
+        guard let address = value?["address"]?.string else {
+            guard let ports = value?["ports"]?.array else { return text(value?["name"]) }
+            return text(value?["name"]) + " " + ports.map { text($0) }.joined(separator: ",")
+        }
         let transport = value?["transport"]?.string ?? ""
         guard transport == "tcp" || transport == "udp" else { return "\(address)/\(transport)" }
         let host = address.contains(":") ? "[\(address)]" : address

@@ -3,7 +3,8 @@
 Every configuration has a training host and a world of its own, all there at once, and the measurements go round them in
 turn: what the machine does besides falls on all of them alike. Medians of the rounds; the ratios hold, the absolutes do not.
 
-    bench.py [--json FILE] [--quick] [--only PART]     PART: connections apply reload memory
+    bench.py [--json FILE] [--quick] [--only PART]     PART: connections apply reload memory names
+    bench.py --only names --baseline                   dnsmasq alone
 """
 
 from __future__ import annotations
@@ -21,28 +22,15 @@ import subprocess
 import sys
 import time
 
-HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
-sys.path.insert(0, str(ROOT / "Tests/Lab"))
-sys.dont_write_bytecode = True
-
-from daemon import policy, rule  # noqa: E402
-from families import IPV4  # noqa: E402
-from lab import Lab, LabError  # noqa: E402
-from namespaces import Namespace, run  # noqa: E402
+from common import BUILT, build_programs, cpu, resident, table, verdict  # first: it knows the way to the lab
+from daemon import policy, rule
+from families import IPV4
+from lab import Lab, LabError
+from names import names
+from namespaces import Namespace, run
 
 PORT = 9900
-TICKS = os.sysconf("SC_CLK_TCK")
-BUILT = ROOT / ".build/bench"
-
-
-def build_programs() -> None:
-    BUILT.mkdir(parents=True, exist_ok=True)
-    compiler = os.environ.get("CC", "cc")
-    for name, libraries in (("connload", []), ("queueall", ["-lmnl"]), ("queuetable", ["-lmnl", "-lnftnl"])):
-        source, binary = HERE / f"{name}.c", BUILT / name
-        if not binary.exists() or binary.stat().st_mtime < source.stat().st_mtime:
-            run(compiler, "-O2", "-Wall", "-Wextra", "-o", str(binary), str(source), *libraries)
+PARTS = ["connections", "apply", "reload", "memory", "names"]
 
 
 def workload_cgroup(index: int) -> str:
@@ -193,16 +181,6 @@ def reloads(large: Setting, times: int) -> list[float]:
     return took
 
 
-def resident(setting: Setting) -> float:
-    status = pathlib.Path(f"/proc/{setting.daemon.process.pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) / 1024
-
-
-def cpu(setting: Setting) -> float:
-    fields = pathlib.Path(f"/proc/{setting.daemon.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
 def many_hosts(stack: contextlib.ExitStack, kind: str, rounds: int) -> dict[str, float]:
     """100,000 single hosts or prefixes over 100 workloads: `nft -f` of what `policy compile` prints, and egressd's reload."""
     setting = Setting(stack, kind, need_egressd=True)
@@ -259,30 +237,17 @@ def many_hosts(stack: contextlib.ExitStack, kind: str, rounds: int) -> dict[str,
     return result
 
 
-def table(title: str, rows: list[tuple[str, ...]], header: tuple[str, ...]) -> None:
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-    print(f"\n{title}")
-    for row in [header, *rows]:
-        print("  " + "  ".join(cell.ljust(width) if not column else cell.rjust(width)
-                               for column, (cell, width) in enumerate(zip(row, widths))))  # fmt: skip
-    sys.stdout.flush()
-
-
-def verdict(value: float, limit: float, least: bool = False) -> str:
-    good = value >= limit if least else value <= limit
-    return f"{'≥' if least else '≤'} {limit:g} {'reached' if good else 'MISSED'}"
-
-
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", choices=["connections", "apply", "reload", "memory"])
+    parser.add_argument("--only", choices=PARTS)
+    parser.add_argument("--baseline", action="store_true", help="names: dnsmasq alone, without egressd")
     options = parser.parse_args()
     rounds, seconds = (2, 0.3) if options.quick else (7, 0.7)
     build_programs()
     report: dict[str, object] = {"kernel": os.uname().release, "processors": os.cpu_count(), "rounds": rounds}
-    wanted = {options.only} if options.only else {"connections", "apply", "reload", "memory"}
+    wanted = {options.only} if options.only else set(PARTS)
 
     if wanted & {"connections", "reload", "memory"}:
         with contextlib.ExitStack() as stack:
@@ -318,13 +283,13 @@ def main() -> int:
                 hundred.start(100)
                 hundred.load(0.2, workload_cgroup(3))
                 time.sleep(3)  # what the load left to do
-                before, wait = cpu(hundred) + cpu(large), 2 if options.quick else 10
+                before, wait = cpu(hundred.daemon) + cpu(large.daemon), 2 if options.quick else 10
                 time.sleep(wait)
-                idle = (cpu(hundred) + cpu(large) - before) / wait * 100
-                report["memory"] = {"100": resident(hundred), "10000": resident(large), "idlePercent": idle}
-                print(f"\nResident memory: {resident(hundred):.1f} MB with 100 workloads, "
-                      f"{verdict(resident(hundred), 30)}; {resident(large):.1f} MB with 10,000, "
-                      f"{verdict(resident(large), 120)}")  # fmt: skip
+                idle = (cpu(hundred.daemon) + cpu(large.daemon) - before) / wait * 100
+                report["memory"] = {"100": resident(hundred.daemon), "10000": resident(large.daemon), "idlePercent": idle}
+                print(f"\nResident memory: {resident(hundred.daemon):.1f} MB with 100 workloads, "
+                      f"{verdict(resident(hundred.daemon), 30)}; {resident(large.daemon):.1f} MB with 10,000, "
+                      f"{verdict(resident(large.daemon), 120)}")  # fmt: skip
                 print(f"Idle CPU of both over {wait} s: {idle:.2f} %, {verdict(idle, 0.1)}")
     if "apply" in wanted:
         for kind, limit in (("hosts", 0.3), ("prefixes", 1.0)):
@@ -337,6 +302,8 @@ def main() -> int:
             if "apply" in one:
                 line += f"; by the daemon's own count {one['apply']:.0f} ms, {one['applyRatio']:.2f}, {verdict(one['applyRatio'], limit)}"
             print(line, flush=True)
+    if "names" in wanted:
+        report["names"] = names(options.quick, with_egressd=not options.baseline)
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps(report, indent=1) + "\n")
     return 0

@@ -65,7 +65,7 @@ struct GrantTests {
             if case .failure(let error) = scenario.approve(request) { error } else { nil }
         }
         #expect(error(99) == .noRequest(99))
-        #expect(error(1) == .allowed(allowed))
+        #expect(error(1) == .allowed(.address(allowed)))
         #expect(error(2) == .withoutPorts(try Scenario.destination("203.0.113.1", 0, Transport(number: 1))))
         #expect(error(3) == .notAWorkload)
         #expect(error(4) == .inbound)

@@ -13,7 +13,7 @@ struct IdentityTests {
             settings: Broker.Settings(
                 observesOnly: observesOnly,
                 unidentified: mode,
-                upstreams: [try #require(IPAddress("192.0.2.53"))],
+                upstreams: [try Scenario.destination("192.0.2.53", 53, .udp)],
                 daemonCgroup: "/egressd",
             ),
         )

@@ -86,6 +86,7 @@ extension KernelModel {
         if covers("rules\(suffix)_\(shard)", request(flow.identity, flow.destination, interval: true)) {
             return admit(&flow, how: "rules", at: now)
         }
+        if holds("pins\(suffix)", key, at: now) { return admit(&flow, how: "pins", at: now) }
         if holds("grants\(suffix)", key, at: now) { return admit(&flow, how: "grants", at: now) }
         return answered(&flow, at: now) ?? refusedBefore(&flow, at: now)
     }

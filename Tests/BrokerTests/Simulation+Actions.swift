@@ -39,7 +39,7 @@ extension Simulation {
                     if places.contains(where: cgroups.contains) { flows[number]?.mark = 0 }
                 }
             case .saveGrant(let grant): grants[grant.id] = grant.state == .active ? grant : nil
-            case .saveAssignments: break
+            case .saveAssignments, .savePins, .refresh: break
             }
         }
         for (reference, answer) in answers.sorted(by: { $0.0.packet < $1.0.packet }) {

@@ -51,14 +51,15 @@ extension Simulation {
             Instant.Span(nanoseconds: 1), Instant.Span(nanoseconds: 999_999), .seconds(3), .seconds(30), .seconds(7200),
         ]
         let duration = random.pick(spans)
-        note("approve \(request.destination) of \(request.workload) for \(duration.nanoseconds)")
+        note("approve \(request.subject) of \(request.workload) for \(duration.nanoseconds)")
         let result = broker.approve(request: request.id, for: duration, reason: nil, actor: "root", at: now)
-        let decision = policies[request.workload].map { $0.decide(Question(destination: request.destination)) }
+        guard let destination = request.subject.destination else { return fail("\(request) is of no destination") }
+        let decision = policies[request.workload].map { $0.decide(Question(destination: destination)) }
         switch result {
         case .success(let (_, actions)):
             perform(actions, of: nil)
             if decision?.reason == .deniedByRule || decision?.reason == .specialAddress {
-                fail("\(request.destination) was approved though \(decision?.reason.rawValue ?? "")")
+                fail("\(destination) was approved though \(decision?.reason.rawValue ?? "")")
             }
         case .failure(let error):
             if decision?.reason == .unknownDestination, request.kind == .request { fail("not approved: \(error)") }

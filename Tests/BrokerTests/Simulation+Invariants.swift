@@ -7,7 +7,7 @@ import Ruleset
 /// What must hold at every step.
 extension Simulation {
     private func hasGrant(_ workload: String, _ destination: Destination) -> Bool {
-        grants.values.contains { $0.workload == workload && $0.destination == destination }
+        grants.values.contains { $0.workload == workload && $0.subject == .address(destination) }
     }
 
     /// Whether the policies and grants let the process reach this.
@@ -16,7 +16,7 @@ extension Simulation {
         if settings.observesOnly { return true }
         let path = Universe.paths[process.place]
         if path == settings.daemonCgroup {
-            return settings.upstreams.contains(destination.address) && destination.port == 53
+            return settings.upstreams.contains(destination)
         }
         switch policies.identify(cgroup: path, uid: byCgroupAlone ? nil : process.uid) {
         case .unidentified: return settings.unidentified != .deny
@@ -126,14 +126,14 @@ extension Simulation {
     private mutating func checkGrants() {
         var covered = 0
         for grant in broker.grants.values {
-            guard let workload = policies[grant.workload], let assignment = broker.assignments[grant.workload] else {
-                continue
-            }
-            let set = grant.destination.address.isV4 ? "grants4" : "grants6"
-            let key = Elements.request(assignment.identity, grant.destination).key
+            guard let workload = policies[grant.workload], let assignment = broker.assignments[grant.workload],
+                let destination = grant.subject.destination
+            else { continue }
+            let set = destination.address.isV4 ? "grants4" : "grants6"
+            let key = Elements.request(assignment.identity, destination).key
             let isThere = kernel.keys(set, at: now).contains(key)
             covered += isThere ? 1 : 0
-            let decision = workload.decide(Question(destination: grant.destination))
+            let decision = workload.decide(Question(destination: destination))
             if isThere, decision.reason == .deniedByRule || decision.reason == .specialAddress {
                 fail("grant \(grant.id) is in force though \(decision.reason.rawValue)")
             }

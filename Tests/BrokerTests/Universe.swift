@@ -141,7 +141,8 @@ struct Universe {
         Broker.Settings(
             observesOnly: random.chance(12),
             unidentified: random.pick([.allow, .observe, .deny]),
-            upstreams: random.chance(50) ? [outside[0]] : [],
+            upstreams: random.chance(50)
+                ? [Destination(address: outside[0], port: 53, transport: random.pick([.udp, .tcp]))] : [],
             daemonCgroup: random.chance(80) ? daemonPath : nil,
         )
     }

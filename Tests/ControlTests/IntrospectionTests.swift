@@ -47,7 +47,7 @@ import Testing
     @Test func everyDeclaredMethodReachesTheHandler() throws {
         #expect(
             ControlInterface.methods == [
-                "Status", "Workloads", "Requests", "Approve", "Grants", "Revoke", "Log", "Reload",
+                "Status", "Workloads", "Requests", "Approve", "Grants", "Revoke", "Names", "Log", "Reload",
             ],
         )
         for method in ControlInterface.methods {

@@ -83,6 +83,8 @@ class Daemon:
         log = open(self.log_file, "ab")
         self.process = self.lab.spawn(
             [*prefix, str(self.lab.egressd), "run", "--config", str(self.configuration)],
+            # As under systemd: a cgroup of its own makes it an identity of its own.
+            cgroup="system.slice/egressd.service",
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -165,7 +167,7 @@ class Daemon:
         while True:
             for entry in self.ctl("requests")["requests"]:
                 destination = entry["destination"]
-                if (destination["address"], destination["port"]) == (address, port):
+                if (destination.get("address"), destination.get("port")) == (address, port):
                     if workload is None or entry.get("workload") == workload:
                         return entry
             if time.monotonic() > deadline:

@@ -53,7 +53,7 @@ struct LoaderTests {
                 policies: /p
                 mode: observe
                 unidentified: deny
-                dns: {upstream: [10.0.0.2, "fd00::2"]}
+                dns: {upstream: [10.0.0.2, "fd00::2#5353", 10.0.0.2#54], port: 5300}
                 control: /c.sock
                 state: /s
                 roles: {approver: ops, viewer: devs}
@@ -66,7 +66,14 @@ struct LoaderTests {
             expected.policies = "/p"
             expected.mode = .observe
             expected.unidentified = .deny
-            expected.dnsUpstreams = try [#require(IPAddress("10.0.0.2")), #require(IPAddress("fd00::2"))]
+            let (first, second) = try (#require(IPAddress("10.0.0.2")), #require(IPAddress("fd00::2")))
+            expected.dnsServers = [
+                Nameserver(first), Nameserver(second, port: 5353), Nameserver(first, port: 54),
+            ]
+            #expect(read.dnsUpstreams == [first, second])
+            #expect(read.dnsServers.map(\.description) == ["10.0.0.2", "fd00::2#5353", "10.0.0.2#54"])
+            expected.dnsUpstreamsAreDefault = false
+            expected.dnsPort = 5300
             expected.control = "/c.sock"
             expected.state = "/s"
             expected.approverGroup = "ops"
@@ -87,7 +94,20 @@ struct LoaderTests {
             let loader = PolicyLoader(resolveUser: { _ in nil }, resolverFile: folder + "/resolv.conf")
             let read = try loader.loadConfiguration(folder + "/c.yaml")
             #expect(read.dnsUpstreams.map(\.description) == ["10.0.0.2", "fd00::2"])
+            #expect(read.dnsServers.map(\.port) == [53, 53])
+            #expect(read.dnsUpstreamsAreDefault)
+            #expect(read.dnsPort == 8053)
+            Fixtures.write("dns: {port: 1024}\n", to: folder + "/c.yaml")
+            let moved = try loader.loadConfiguration(folder + "/c.yaml")
+            #expect(moved.dnsUpstreams == read.dnsUpstreams)
+            #expect(moved.dnsUpstreamsAreDefault)
+            #expect(moved.dnsPort == 1024)
         }
+    }
+
+    @Test func typesAreCanonical() throws {
+        let set = try Fixtures.loader().loadPolicies(Fixtures.folder + "/valid-04-types")
+        #expect(set["a"]?.allow.map(\.types) == [["MX", "TXT", "TLSA", "TYPE65280"], ["TXT", "A"]])
     }
 
     @Test func onlyYAMLFilesCount() throws {

@@ -140,7 +140,7 @@ struct DecideTests {
         #expect(decision.reason == .wrongExecutable)
     }
 
-    @Test func namesAndInspectedProtocolsAllowNothingYet() throws {
+    @Test func namesWithoutPinsAndInspectedProtocolsAllowNothing() throws {
         let workload = try Make.workload(allow: [
             Make.rule("name", to: ["packages.example.org"], application: .any),
             Make.rule("tls", to: ["10.0.0.1"], application: .tls),

@@ -10,6 +10,7 @@ enum Make {
         ports: [String] = ["any"],
         application: ApplicationProtocol = .any,
         executable: String? = nil,
+        types: [String] = [],
     ) throws -> Rule {
         Rule(
             name: name,
@@ -17,6 +18,7 @@ enum Make {
             ports: try ports.map { try PortSpec($0) },
             application: application,
             executable: executable,
+            types: types,
         )
     }
 
@@ -42,14 +44,20 @@ enum Make {
         )
     }
 
-    /// A question about `10.0.0.1:443` or `[fd00::1]:53/udp`.
-    static func question(_ to: String, executable: String? = nil, isCertain: Bool = true) throws -> Question {
+    /// A question about `10.0.0.1:443` or `[fd00::1]:53/udp`, an address to which these names are pinned.
+    static func question(
+        _ to: String,
+        executable: String? = nil,
+        isCertain: Bool = true,
+        names: [String] = [],
+    ) throws -> Question {
         let read = try Expectation.Subject.read(to)
         guard case .address(let address) = read.subject else { throw TextError("\(to) is no address") }
         return Question(
             destination: Destination(address: address, port: read.port, transport: read.transport),
             executable: executable,
             executableIsCertain: isCertain,
+            names: try names.map { try DomainName($0) },
         )
     }
 }

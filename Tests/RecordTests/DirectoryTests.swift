@@ -76,7 +76,9 @@ import Testing
     @Test func refusesANewerRecord() throws {
         let store = try Store(directory: scratch.path)
         try store.writer.perform { (database) throws(StoreError) in try database.execute("PRAGMA user_version=99") }
-        #expect(throws: StoreError.newerSchema(found: 99, known: 1)) { try Store.read(directory: scratch.path) }
+        #expect(throws: StoreError.newerSchema(found: 99, known: Schema.version)) {
+            try Store.read(directory: scratch.path)
+        }
     }
 
     @Test func refusesWhatIsNoRecord() throws {

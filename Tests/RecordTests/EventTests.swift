@@ -90,6 +90,22 @@ import Testing
         #expect(try numbers(EventFilter(limit: -1)) == [])
     }
 
+    @Test func findsEventsByName() throws {
+        let store = try open()
+        for number in 0..<20 {
+            var named = event(number, workload: number % 2 == 0 ? "even" : "odd")
+            named.name = number % 5 == 0 ? nil : "n\(number % 5).example"
+            store.append(named)
+        }
+        try store.flush()
+        func numbers(_ filter: EventFilter) throws -> [Int] { try store.events(matching: filter).numbers }
+        #expect(try numbers(EventFilter(name: "n2.example")) == [2, 7, 12, 17])
+        #expect(try numbers(EventFilter(workload: "odd", name: "n2.example")) == [7, 17])
+        #expect(try numbers(EventFilter(afterSequence: 8, name: "n2.example", limit: 1)) == [12])
+        #expect(try numbers(EventFilter(name: "N2.example")) == [])
+        #expect(try numbers(EventFilter(name: "")) == [])
+    }
+
     @Test func findsLinesFromBeforeTheClockWasSetBack() throws {
         let store = try open()
         for (number, time) in [100, 300, 50, 120, 200].enumerated() as EnumeratedSequence<[Int64]> {

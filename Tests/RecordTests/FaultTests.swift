@@ -75,9 +75,7 @@ import Testing
         let store = try Store(directory: scratch.path, options: .quick(), faults: faults)
         let row = GrantRow(
             workload: "w",
-            address: .allV4,
-            port: nil,
-            transport: .tcp,
+            target: .address(.allV4, port: nil, .tcp),
             granted: WallTime(microseconds: 0),
             duration: .seconds(1),
             reason: "",

@@ -15,7 +15,7 @@ import Testing
         RequestRow(
             id: id,
             workload: "w",
-            destination: Destination(address: .v4(0xcb00_7109), port: 22, transport: .tcp),
+            subject: .address(Destination(address: .v4(0xcb00_7109), port: 22, transport: .tcp)),
             count: 1,
             first: WallTime(microseconds: 1),
             last: WallTime(microseconds: last),
@@ -27,9 +27,7 @@ import Testing
     private func grant(for span: Instant.Span = .seconds(3600)) -> GrantRow {
         GrantRow(
             workload: "w",
-            address: AddressPrefix(.v4(0xcb00_7109)),
-            port: 22,
-            transport: .tcp,
+            target: .address(AddressPrefix(.v4(0xcb00_7109)), port: 22, .tcp),
             granted: WallTime(microseconds: 1_000_000_000),
             duration: span,
             reason: "new mirror",
@@ -41,7 +39,7 @@ import Testing
     @Test func keepsRequests() throws {
         var full = request(3)
         full.kind = .inbound
-        full.name = "x.example"
+        full.subject = .name(try DomainName("x.example"))
         full.executable = "/usr/bin/ssh"
         full.command = ["ssh", "a\nb", ""]
         full.finding = .dnsTunnel
@@ -86,26 +84,27 @@ import Testing
 
     @Test func keepsGrants() throws {
         var wide = grant()
-        wide.address = try #require(AddressPrefix(address: .v6(0x2001_0db8 << 96), length: 32))
-        wide.port = nil
-        wide.transport = Transport(number: 58)
+        let prefix = try #require(AddressPrefix(address: .v6(0x2001_0db8 << 96), length: 32))
+        wide.target = .address(prefix, port: nil, Transport(number: 58))
         wide.request = nil
+        var named = grant()
+        named.target = .name(try DomainName("packages.example"), ports: "443,8443/udp")
         var expected: [GrantRow] = []
         do {
             let store = try open()
-            for row in [grant(), wide] {
+            for row in [grant(), wide, named] {
                 var stored = row
                 stored.id = try store.insertGrant(row)
                 expected.append(stored)
             }
-            #expect(expected.map(\.id) == [1, 2])
+            #expect(expected.map(\.id) == [1, 2, 3])
             #expect(try store.grants() == expected)
             try store.setGrants([2, 99], to: .revoked)
         }
         expected[1].state = .revoked
         let store = try open()
         #expect(try store.grants() == expected)
-        #expect(try store.grants(state: .active) == [expected[0]])
+        #expect(try store.grants(state: .active) == [expected[0], expected[2]])
         #expect(try store.grants(state: .expired) == [])
     }
 
@@ -164,16 +163,50 @@ import Testing
     @Test func refusesAGrantThatWasTamperedWith() throws {
         let store = try open()
         _ = try store.insertGrant(grant())
-        for change in ["port = 70000", "length = 33", "length = 8", "address = 'x'", "transport = -1"] {
+        let nameless = "address = NULL, length = NULL, port = NULL, transport = NULL, ports = '443'"
+        for change in [
+            "port = 70000", "length = 33", "length = 8", "address = 'x'", "transport = -1", "\(nameless), name = ''",
+            "\(nameless), name = '10.0.0.1'",
+        ] {
             try store.writer.perform { (database) throws(StoreError) in
                 try database.transaction(durable: false) { () throws(StoreError) in
-                    try database.run("UPDATE grants SET port = 22, length = 32, address = '203.0.113.9', transport = 6")
+                    try database.run(
+                        """
+                        UPDATE grants SET port = 22, length = 32, address = '203.0.113.9', transport = 6, name = NULL,
+                        ports = NULL
+                        """
+                    )
                 }
                 try database.run("UPDATE grants SET \(change)")
             }
             let error = #expect(throws: StoreError.self, "\(change)") { try store.grants() }
             #expect(error?.description.contains("grant 1") == true)
         }
+    }
+
+    @Test(arguments: [
+        "address = NULL", "name = 'a.example'", "ports = '443'", "length = NULL", "transport = NULL",
+        "address = NULL, length = NULL, transport = NULL, name = 'a.example', ports = '443'",
+        "address = NULL, length = NULL, port = NULL, transport = NULL, name = 'a.example', ports = ''",
+        "address = NULL, length = NULL, port = NULL, transport = NULL, name = 'a.example'",
+    ])
+    func aGrantIsOfAnAddressOrOfAName(change: String) throws {
+        let store = try open()
+        _ = try store.insertGrant(grant())
+        #expect(throws: StoreError.self) {
+            try store.writer.perform { (database) throws(StoreError) in
+                try database.run("UPDATE grants SET \(change)")
+            }
+        }
+        #expect(try store.grants().count == 1)
+    }
+
+    @Test func refusesANamedGrantWithoutPorts() throws {
+        let store = try open()
+        var named = grant()
+        named.target = .name(try DomainName("packages.example"), ports: "")
+        #expect(throws: StoreError.self) { try store.insertGrant(named) }
+        #expect(try store.grants() == [])
     }
 
     @Test func keepsWorkloadNumbers() throws {

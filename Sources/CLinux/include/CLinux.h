@@ -139,6 +139,73 @@ int clx_peer_pidfd(int fd);
 // SO_PEERGROUPS (Linux 4.13): how many supplementary groups were written; -ERANGE when there are more.
 int clx_peer_groups(int fd, uint32_t *ret_groups, size_t capacity);
 
+// ---- Internet sockets
+
+// struct sockaddr_in and sockaddr_in6 are passed by casts, and the address in the latter hides in a union.
+// An address and a port, both in host byte order; an IPv4 address is the low 32 bits of `low`.
+struct clx_endpoint {
+    uint64_t high;
+    uint64_t low;
+    uint16_t port;
+    bool is_v6;
+};
+
+// One datagram among many: its bytes are `length` of them from `offset` on in a buffer that the caller keeps.
+struct clx_datagram {
+    struct clx_endpoint peer;
+    uint32_t offset;
+    uint32_t length;
+    uint32_t mark;
+    bool has_mark;
+    // The datagram was longer than its place in the buffer.
+    bool is_cut;
+};
+
+// All of these sockets are non-blocking; those for IPv6 take no IPv4.
+int clx_datagram_bind(const struct clx_endpoint *endpoint);
+int clx_datagram_connect(const struct clx_endpoint *endpoint);
+// Grows both buffers to this many bytes; without CAP_NET_ADMIN as far as the system's limits allow.
+void clx_grow_buffers(int fd, int bytes);
+// SO_RCVMARK (Linux 5.19): every datagram tells the packet's mark. -ENOPROTOOPT before, -EPERM where a
+// kernel wants a capability for it.
+int clx_tell_mark(int fd);
+// How many of `ret_datagrams` were filled (at most 32), each with up to `size` bytes of the buffer; -EAGAIN when none
+// waits. What ICMP said of datagrams sent before is passed over.
+int clx_receive_datagrams(int fd, void *buffer, size_t size, struct clx_datagram *ret_datagrams, int capacity);
+// How many of the datagrams went out (at most 64); an error is that of the first one.
+int clx_send_datagrams(int fd, const void *buffer, const struct clx_datagram *datagrams, int count);
+// The length of the datagram, which may be more than `capacity`: then it was cut.
+ssize_t clx_receive_datagram(int fd, void *buffer, size_t capacity);
+
+int clx_stream_listen(const struct clx_endpoint *endpoint, int backlog);
+// The connection is under way.
+int clx_stream_connect(const struct clx_endpoint *endpoint);
+// Whether a socket is connected: 1, 0 for not yet, or why it will not be.
+int clx_stream_is_connected(int fd);
+// A non-blocking connection; -EAGAIN when nobody waits.
+int clx_accept_from(int fd, struct clx_endpoint *ret_peer);
+int clx_local_endpoint(int fd, struct clx_endpoint *ret_endpoint);
+int64_t clx_socket_mark(int fd);
+
+// ---- Watches
+
+int clx_watch_create(void);
+// Watches what comes, goes or is written and closed in a directory. Gives the number of the watch, which is the same
+// for the same directory.
+int clx_watch_directory(int fd, const char *path);
+// Watches a file, not what a link names.
+int clx_watch_file(int fd, const char *path);
+int clx_watch_remove(int fd, int watch);
+
+// Tells one content of a file from the next: `changed` is its ctime in nanoseconds.
+struct clx_version {
+    uint64_t device;
+    uint64_t inode;
+    int64_t size;
+    int64_t changed;
+};
+int clx_file_version(const char *path, struct clx_version *ret_version);
+
 // ---- Processes
 
 // Whether the process of a pidfd still runs: 1 or 0. A zombie does not.

@@ -44,10 +44,11 @@ int enf_batch_commit(struct enf_batch *batch, int fd, uint32_t *ret_index);
 
 int enf_table_add(struct enf_batch *batch, uint8_t family, const char *table, uint32_t flags);
 int enf_table_delete(struct enf_batch *batch, uint8_t family, const char *table);
-// A base chain when `hook` is not negative.
-int enf_chain_add(struct enf_batch *batch, uint8_t family, const char *table, const char *chain, int hook, int priority,
-                  bool drop);
+// A base chain of `type` ("filter", "nat") when `hook` is not negative.
+int enf_chain_add(struct enf_batch *batch, uint8_t family, const char *table, const char *chain, const char *type,
+                  int hook, int priority, bool drop);
 // All rules of one chain.
+int enf_chain_delete(struct enf_batch *batch, uint8_t family, const char *table, const char *chain);
 int enf_chain_flush(struct enf_batch *batch, uint8_t family, const char *table, const char *chain);
 
 struct enf_set {
@@ -68,6 +69,7 @@ int enf_set_add(struct enf_batch *batch, uint8_t family, const char *table, cons
 int enf_rule_begin(struct enf_batch *batch, uint8_t family, const char *table, const char *chain);
 int enf_rule_end(struct enf_batch *batch);
 int enf_expr_meta_load(struct enf_batch *batch, uint32_t key, uint32_t reg);
+int enf_expr_meta_set(struct enf_batch *batch, uint32_t key, uint32_t reg);
 int enf_expr_ct_load(struct enf_batch *batch, uint32_t key, uint32_t reg);
 int enf_expr_ct_set(struct enf_batch *batch, uint32_t key, uint32_t reg);
 int enf_expr_socket_cgroup(struct enf_batch *batch, uint32_t level, uint32_t reg);
@@ -80,6 +82,8 @@ int enf_expr_lookup(struct enf_batch *batch, const char *set, uint32_t sreg, uin
 int enf_expr_immediate(struct enf_batch *batch, uint32_t reg, const uint8_t *value, uint32_t length);
 int enf_expr_verdict(struct enf_batch *batch, int verdict, const char *_Nullable chain);
 int enf_expr_reject(struct enf_batch *batch, uint32_t type, uint8_t code);
+// The port, in network byte order, is in the register.
+int enf_expr_redirect(struct enf_batch *batch, uint32_t reg);
 int enf_expr_log(struct enf_batch *batch, uint16_t group, const char *_Nullable prefix);
 int enf_expr_queue(struct enf_batch *batch, uint16_t number);
 // The xt target NFQUEUE revision 3 through nft_compat, flags 0: no bypass.
@@ -158,6 +162,8 @@ struct enf_flow {
 typedef void (*enf_flow_callback)(void *_Nullable context, const struct enf_flow *flow);
 int enf_flow_dump(int fd, uint8_t family, uint32_t mark, uint32_t mask, void *_Nullable context,
                   enf_flow_callback callback);
+// The connection whose replies go from `reply`'s source to its destination. -ENOENT: there is none.
+int enf_flow_find(int fd, const struct enf_flow *reply, struct enf_flow *ret_flow);
 int enf_flow_set_mark(int fd, const struct enf_flow *flow, uint32_t mark);
 
 #pragma clang assume_nonnull end

@@ -1,0 +1,37 @@
+package import Model
+
+/// An address that a workload was given for a name, and until when it may reach it by that.
+package struct PinRow: Hashable, Sendable {
+    /// What there is one row of.
+    package struct Key: Hashable, Sendable {
+        package var workload: String
+        package var name: DomainName
+        package var address: IPAddress
+
+        package init(workload: String, name: DomainName, address: IPAddress) {
+            self.workload = workload
+            self.name = name
+            self.address = address
+        }
+    }
+
+    /// How many rows are kept; those that expire first go.
+    package static let maximum = 100_000
+
+    package var workload: String
+    package var name: DomainName
+    package var address: IPAddress
+    /// When an answer held the address last.
+    package var learned: WallTime
+    package var expires: WallTime
+
+    package init(workload: String, name: DomainName, address: IPAddress, learned: WallTime, expires: WallTime) {
+        self.workload = workload
+        self.name = name
+        self.address = address
+        self.learned = learned
+        self.expires = expires
+    }
+
+    package var key: Key { Key(workload: workload, name: name, address: address) }
+}
