@@ -184,8 +184,9 @@ package final class Daemon {
         let pins = broker.restore(try store.pins().map { Self.summary($0, at: now) }, at: now)
         let elements = broker.elements() + changes + pins + (exists ? knownCgroups() : [])
         let begin = Clock.now()
-        try table.install(layout, elements: elements, redirecting: broker.usesNames)
+        try table.install(layout, elements: elements)
         isRedirecting = broker.usesNames
+        try table.setRedirecting(isRedirecting, of: layout)
         let size = elements.reduce(0) { $0 + $1.add.count }
         Log.info(
             "table inet \(Layout.table): \(size) elements in one transaction, \((Clock.now() - begin).milliseconds) ms"

@@ -121,19 +121,18 @@ package final class Table {
     ///
     /// Sets keep their identity and get their elements anew, rules are replaced. When an earlier version's sets differ,
     /// the table is made anew in the same transaction.
-    package func install(_ layout: Layout, elements: [ElementChange], redirecting: Bool) throws(NetfilterError) {
+    package func install(_ layout: Layout, elements: [ElementChange]) throws(NetfilterError) {
         do throws(NetfilterError) {
-            try install(layout, elements: elements, redirecting: redirecting, anew: false)
+            try install(layout, elements: elements, anew: false)
         } catch  where error.code == NetfilterError.exists || error.code == NetfilterError.busy || error.code == 22 {
             guard try exists() else { throw error }
-            try install(layout, elements: elements, redirecting: redirecting, anew: true)
+            try install(layout, elements: elements, anew: true)
         }
     }
 
     private func install(
         _ layout: Layout,
         elements: [ElementChange],
-        redirecting: Bool,
         anew: Bool,
     ) throws(NetfilterError) {
         let flags = features.ownedTable ? Self.ownerAndPersist : 0
@@ -152,26 +151,27 @@ package final class Table {
         for chain in chains {
             for rule in chain.rules { transaction.addRule(rule, to: chain.name) }
         }
-        change(layout.redirecting, isThere: redirecting)
         try transaction.commit(socket, "installing table inet \(Layout.table)")
     }
 
-    /// Begins or ends the redirection of requests for names.
+    /// Begins or ends the redirection of requests for names; nothing when it is as it should be.
+    ///
+    /// A transaction of its own: to unhook a base chain takes the kernel milliseconds, after the new generation has begun
+    /// and before the interval sets are what they should be (Linux 6.18): what they allow would not be found meanwhile.
     package func setRedirecting(_ isOn: Bool, of layout: Layout) throws(NetfilterError) {
-        change(layout.redirecting, isThere: isOn)
-        try transaction.commit(socket, "\(isOn ? "beginning" : "ending") the redirection of requests for names")
-    }
-
-    /// Whether they were there before or not.
-    private func change(_ chains: [ChainDefinition], isThere: Bool) {
-        for chain in chains {
-            transaction.addChain(chain)
+        for chain in layout.redirecting {
+            if isOn { transaction.addChain(chain) }
             transaction.flushRules(of: chain.name)
-            guard isThere else {
+            guard isOn else {
                 transaction.deleteChain(chain.name)
                 continue
             }
             for rule in chain.rules { transaction.addRule(rule, to: chain.name) }
+        }
+        do throws(NetfilterError) {
+            try transaction.commit(socket, "\(isOn ? "beginning" : "ending") the redirection of requests for names")
+        } catch {
+            guard !isOn, error.code == NetfilterError.notFound else { throw error }
         }
     }
 
