@@ -11,12 +11,26 @@ extension Daemon {
     /// How many lines of the kernel's log are read in one go.
     private static let round = 64
 
-    /// Reads the kernel's questions, has each judged, and sends the answers.
+    /// After this long everything else has its turn.
+    private static let longestTurn = Instant.Span.milliseconds(2)
+
+    /// Answers the kernel's questions; while they come one on the heels of the other, without the loop in between.
     func readQueues() {
-        let arrived = Clock.now()
+        let begin = Clock.now()
+        var (now, last) = (begin, begin)
+        repeat {
+            if answerQuestions(at: now) { last = Clock.now() }
+            now = Clock.now()
+        } while loop.isBusy && now - last < loop.linger && now - begin < Self.longestTurn
+        scheduleTick()
+    }
+
+    /// Reads the kernel's questions, has each judged, and sends the answers; whether there were any.
+    private func answerQuestions(at arrived: Instant) -> Bool {
+        var count = 0
         broker.setClock(wall: Clock.wall(), at: arrived)
         do {
-            try queues.read { message, bytes in
+            count = try queues.read { message, bytes in
                 let reference = PacketReference(queue: message.queue, packet: message.packetID)
                 guard let packet = try? Packet(bytes.extracting(message.payload)), packet.fragment == .whole else {
                     // The kernel put fragments together before; what is none of the known shapes goes nowhere.
@@ -43,7 +57,7 @@ extension Daemon {
             noteOverload(error)
         }
         flush()
-        scheduleTick()
+        return count > 0
     }
 
     /// Reads what the kernel settled alone.

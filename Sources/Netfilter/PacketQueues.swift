@@ -41,10 +41,10 @@ package final class PacketQueues {
 
     deinit { enf_close(descriptor) }
 
-    /// Reads some of what waits and hands each packet to the caller.
+    /// Reads some of what waits and hands each packet to the caller; how many messages there were.
     ///
     /// Throws `noBuffers` when the kernel had to drop messages.
-    package func read(_ body: (_ message: QueueMessage, _ bytes: RawSpan) -> Void) throws(NetfilterError) {
+    package func read(_ body: (_ message: QueueMessage, _ bytes: RawSpan) -> Void) throws(NetfilterError) -> Int {
         let count = try check(
             unsafe enf_receive_some(descriptor, &buffers, Self.size, &lengths, UInt32(Self.round)),
             "reading from the netfilter queues",
@@ -61,6 +61,7 @@ package final class PacketQueues {
                 body(read, payload)
             }
         }
+        return Int(count)
     }
 
     /// Notes an answer; `flush` sends it.

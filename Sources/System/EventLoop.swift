@@ -29,7 +29,7 @@ package final class EventLoop {
     package var linger = Instant.Span(nanoseconds: 0)
     /// When the last events were dealt with, and whether they had followed those before at once.
     private var lastEvent = Instant(nanoseconds: 0)
-    private var isBusy = false
+    package private(set) var isBusy = false
     private var signals: [(descriptor: Int32, registration: Registration, numbers: [Int32])] = []
 
     private static let timerData = UInt64.max
