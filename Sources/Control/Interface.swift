@@ -108,7 +108,7 @@ package enum ControlInterface {
         method Requests() -> (requests: []Request)
 
         # Lets a request pass for a time: its workload may reach its destination. ports is for a request by name, each
-        # as in a policy (443, 8443/udp, 9000-9010, any), and 443 when missing.
+        # a single one (443, 8443/udp), at most 16, and 443 when missing.
         method Approve(request: int, seconds: int, reason: ?string, ports: ?[]string) -> (grant: Grant)
 
         # The grants in force, the next to expire first.

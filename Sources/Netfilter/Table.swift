@@ -1,8 +1,8 @@
 // The coexistence contract.
 //
 // * One table, `inet egressd`; its base chains are `identify` (output, 0), `inbound` (input, 0) and `forward` (forward, 0),
-//   all of policy drop, and `names` (nat output, -110) and `strays` (postrouting, 0), of policy accept. Nobody else's
-//   table, chain or rule is touched.
+//   all of policy drop, and, while a policy or an approval has names, `names` (nat output, -110) and `strays`
+//   (postrouting, 0), of policy accept. Nobody else's table, chain or rule is touched.
 // * A workload's connections to port 53 are redirected to the resolver's port on 127.0.0.1 and ::1 (8053), before the
 //   nat chains of others see them. Nobody else's connection is translated.
 // * The connection mark of every connection of the host is ours (``Stamp``): a foreign rule that sets it (CONNMARK, `ct mark

@@ -56,14 +56,25 @@ struct Arguments {
         throw UsageError("unknown argument '\(rest)'")
     }
 
+    /// How many ports can be approved at once.
+    private static let portLimit = 16
+
     /// Ports as they are written in policies, with commas between: `443,8443/udp`.
+    ///
+    /// Each is a single one, at most 16 in all.
     static func ports(_ text: String, _ name: String) throws -> [String] {
         do {
-            return try text.split(separator: ",", omittingEmptySubsequences: false).map { entry in
-                let ports = String(entry)
-                _ = try PortSpec(ports)
-                return ports
+            let ports = try text.split(separator: ",", omittingEmptySubsequences: false).map { entry in
+                let spec = try PortSpec(String(entry))
+                guard spec.range.lower == spec.range.upper else {
+                    throw UsageError("\(name): '\(entry)' is more than one port; approve single ones, or write a rule")
+                }
+                return String(entry)
             }
+            guard ports.count <= portLimit else {
+                throw UsageError("\(name): \(ports.count) ports; at most \(portLimit) can be approved at once")
+            }
+            return ports
         } catch let error as TextError {
             throw UsageError("\(name): \(error)")
         }

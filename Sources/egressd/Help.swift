@@ -46,7 +46,7 @@ enum Help {
           requests                             what was denied, held or observed, by workload and by address or name
           approve REQUEST --for TIME [--ports PORTS] [--reason TEXT]
                                                let it pass for a while: 90s, 30m, 2h, 7d. --ports is for a request by
-                                               name: 443 (the default), 443,8443/udp, 9000-9010, any
+                                               name: 443 (the default), or 443,8443/udp and so on
           grants                               the approvals in force
           revoke GRANT [--reason TEXT]         end an approval and the connections it carried
           names [--workload NAME]              the names that workloads were given addresses for

@@ -120,6 +120,27 @@ def test_a_grant_of_a_name_outlives_the_daemon_and_not_its_time(ground, daemon, 
     assert code(ask(asker, site, "new.example")) == "REFUSED"
 
 
+def test_where_no_policy_has_names_a_question_is_refused_and_a_name_can_be_approved(
+    ground, daemon, world, asker, job, site, family
+):
+    """Nothing is redirected then: the kernel refuses, and the record has the name all the same."""
+    world.set(("new.example", site.type, 300, [site.first]))
+    by_address = rule("storage", family.storage_prefix, [443, "53/udp", 53])
+    daemon.start({"job": policy("job", ground.glob(JOB), allow=[by_address])})
+    with ground.capture() as capture:
+        assert "answers" not in ask(asker, site, "new.example", timeout=1)
+        assert "answers" not in ask(asker, site, "new.example", timeout=1, server=family.storage)
+        assert "answers" not in ask(asker, site, "second.example", timeout=1)
+    for name in ("new.example", "second.example"):
+        assert_refused(daemon, name)
+    assert left(capture, b"example") == [] and world.queries() == []
+    grant = approve_name(daemon, "new.example")
+    assert resolve(asker, site, "new.example") == [site.first]
+    assert job.tcp(site.first, 443)["ok"] and refused(job.tcp(site.first, 8443))
+    daemon.ctl("revoke", str(grant))
+    assert "answers" not in ask(asker, site, "new.example", timeout=1) and refused(job.tcp(site.first, 443))
+
+
 def odd_messages():
     """Messages that are not one ordinary question, each with a label of its own."""
     allowed = "in.lab.test"
