@@ -24,6 +24,8 @@ extension Broker {
 
     /// Whether an identity may ask for a name; the answer is remembered until the policy or a grant changes.
     package mutating func mayAsk(_ identity: Identity, _ question: DNSQuestion) -> Decision {
+        // Whose address it is changes with every pin.
+        guard question.type != .ptr else { return judge(identity, question) }
         if let known = knownNames[identity]?[question] { return known }
         let decision = judge(identity, question)
         if knownNames[identity, default: [:]].count >= Self.knownNameLimit { knownNames[identity] = [:] }

@@ -261,6 +261,16 @@ struct NameTests {
         #expect(findings == [.dnsTunnel])
     }
 
+    @Test func whatAPinnedAddressIsCalledMayBeAsked() throws {
+        var (scenario, identity) = try Self.start(try Self.workload(["packages.example.org"]))
+        let question = try Self.question("34.216.184.93.in-addr.arpa", .ptr)
+        let before = scenario.broker.mayAsk(identity, question)
+        #expect(before.verdict == .deny)
+        _ = try Self.release(&scenario, identity, "packages.example.org", [Self.given])
+        let after = scenario.broker.mayAsk(identity, question)
+        #expect(after.verdict == .allow)
+    }
+
     @Test func pinsOutliveTheDaemon() throws {
         var (scenario, identity) = try Self.start(try Self.workload(["packages.example.org"]))
         _ = try Self.release(&scenario, identity, "packages.example.org", [Self.given])
