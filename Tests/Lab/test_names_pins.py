@@ -1,5 +1,7 @@
 """Pins: how long they live, what ends them, how many there are, and that they outlive the daemon."""
 
+import time
+
 import pytest
 from daemon import rule
 from names_checks import (
@@ -60,6 +62,7 @@ def test_a_policy_narrowed_while_the_daemon_was_away(ground, daemon, world, aske
     for name in (NAME, "other.lab.test"):
         resolve(asker, site, name)
     doomed, stays = opened(job, site.first), opened(job, site.second)
+    time.sleep(0.2)  # pins are on the disk a moment after they are in force
     daemon.kill()
     daemon.start({"job": named_policy(ground, "other.lab.test")})
     world.echo.wait_closed(doomed["source"][1], 2)

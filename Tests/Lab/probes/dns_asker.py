@@ -177,19 +177,25 @@ def first_connect(command):
 
 
 def burst(command):
-    """Asks many names at once over `sockets` sockets; counts the codes of what came within the time."""
+    """Asks many names at once over `sockets` sockets, what stays silent once more after three seconds, as resolvers of
+    programs do; counts the codes of what came within the time."""
     sockets = [made(socket.SOCK_DGRAM, command) for _ in range(command.get("sockets", 16))]
     outcomes, started = {}, time.monotonic()
     waiting = [set() for _ in sockets]
     for through in sockets:
         through.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         through.connect(peer_of(command))
-    for index, name in enumerate(command["names"]):
-        number = index % 65536
-        sockets[index % len(sockets)].send(wire.question(name, command.get("type", "A"), number))
-        waiting[index % len(sockets)].add(number)
+    questions = [wire.question(name, command.get("type", "A"), index) for index, name in enumerate(command["names"])]
+    for number, question in enumerate(questions):
+        sockets[number % len(sockets)].send(question)
+        waiting[number % len(sockets)].add(number)
+    again = started + 3
     deadline = started + command.get("timeout", 10)
     while any(waiting) and time.monotonic() < deadline:
+        if again is not None and time.monotonic() > again:
+            again = None
+            for number in set().union(*waiting):
+                sockets[number % len(sockets)].send(questions[number])
         for through in select.select(sockets, [], [], 0.2)[0]:
             try:
                 told = wire.parse(through.recv(65535))
