@@ -185,7 +185,7 @@ extension Broker {
         }
         guard mayAsk(identity, question).verdict == .allow else { return (withheld, actions) }
         actions += pin(workload, identity, name, fresh, timeToLive: timeToLive, at: now)
-        remindOf(question, of: workload, timeToLive: timeToLive, at: now)
+        remindOf(name, question, of: workload, timeToLive: timeToLive, at: now)
         return (withheld, actions)
     }
 

@@ -292,12 +292,13 @@ extension Broker {
 
     /// Has a name that a rule gives without a wildcard asked for again when its answer ends.
     mutating func remindOf(
+        _ name: DomainName,
         _ question: DNSQuestion,
         of workload: Workload,
         timeToLive: UInt32,
         at now: Instant,
     ) {
-        guard question.type == .a || question.type == .aaaa, let name = question.name.domain,
+        guard question.type == .a || question.type == .aaaa,
             workload.allow.contains(where: { $0.names(exactly: name) })
         else { return }
         remind(
@@ -308,7 +309,7 @@ extension Broker {
 
     private mutating func remindOf(_ pin: Pin, of workload: Workload, at now: Instant) {
         let question = DNSQuestion(name: DNSName(pin.name), type: pin.address.isV4 ? .a : .aaaa)
-        remindOf(question, of: workload, timeToLive: 0, at: now)
+        remindOf(pin.name, question, of: workload, timeToLive: 0, at: now)
     }
 
     private mutating func remind(_ reminder: Reminder, at due: Instant) {

@@ -34,14 +34,28 @@ package struct DomainName: Hashable, Sendable {
         )
     }
 
-    /// Reads the labels of a name from the wire (RFC 1035 §3.1), without the empty one of the root.
+    /// Reads the canonical wire form (RFC 1035 §3.1): lower case, each label after its length, the root's zero at the end.
     ///
-    /// A dot, a NUL or any other byte that is not a letter, digit, hyphen or underscore within a label is refused, so
-    /// that no two wire names have one text.
-    package init(wire labels: some Collection<some Collection<UInt8>>) throws(TextError) {
-        let shown = labels.map { String(decoding: $0, as: UTF8.self) }.joined(separator: ".")
-        guard !labels.isEmpty else { throw TextError("the root is no name that a rule could allow") }
-        try self.init(labels: labels.map { ArraySlice($0) }, quoted: TextError.quote(shown))
+    /// Nil for what its text would be refused for; a dot, a NUL or any other byte that is no letter, digit, hyphen or
+    /// underscore within a label too, so that no two wire names have one text. It is asked for with every answer of the
+    /// resolver, so it says no reason.
+    package init?(canonicalWire wire: [UInt8]) {
+        // Every length but the first becomes the dot before its label.
+        guard wire.count > 2, wire.count <= 255, wire.last == 0 else { return nil }
+        var text = wire[1..<wire.count - 1]
+        var start = 0
+        var last = text
+        while wire[start] > 0 {
+            let end = start + 1 + Int(wire[start])
+            guard wire[start] < 64, end < wire.count else { return nil }
+            last = wire[start + 1..<end]
+            guard last.allSatisfy(Self.isCanonicalByte), last.first != UInt8(ascii: "-"), last.last != UInt8(ascii: "-")
+            else { return nil }
+            if start > 0 { text[start] = UInt8(ascii: ".") }
+            start = end
+        }
+        guard start == wire.count - 1, !Self.looksNumeric(last) else { return nil }
+        self.text = String(decoding: text, as: UTF8.self)
     }
 
     private init(labels: [ArraySlice<UInt8>], quoted: String) throws(TextError) {
@@ -84,9 +98,13 @@ package struct DomainName: Hashable, Sendable {
     }
 
     private static func isNameByte(_ byte: UInt8) -> Bool {
+        isCanonicalByte(byte) || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte)
+    }
+
+    private static func isCanonicalByte(_ byte: UInt8) -> Bool {
         switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"):
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"),
+            UInt8(ascii: "_"):
             true
         default:
             false
@@ -96,7 +114,9 @@ package struct DomainName: Hashable, Sendable {
     /// Whether a resolver might read a text that ends in this label as an address (WHATWG URL, "ends in a number").
     private static func looksNumeric(_ label: ArraySlice<UInt8>) -> Bool {
         if label.allSatisfy({ (0x30...0x39).contains($0) }) { return true }
-        guard label.starts(with: Array("0x".utf8)) || label.starts(with: Array("0X".utf8)) else { return false }
+        guard label.first == UInt8(ascii: "0"), label.dropFirst().first.map({ $0 | 0x20 }) == UInt8(ascii: "x") else {
+            return false
+        }
         return label.dropFirst(2).allSatisfy { Character(UnicodeScalar($0)).isHexDigit }
     }
 }

@@ -77,7 +77,7 @@ package struct DNSName: Hashable, Sendable {
     }
 
     /// The name as rules know it; nil for the root and for what Model refuses: blanks, odd bytes, what looks like an address.
-    package var domain: DomainName? { try? DomainName(wire: labels) }
+    package var domain: DomainName? { DomainName(canonicalWire: wire) }
 
     /// Eight bytes at a time: `[UInt8]` would feed the hasher one by one.
     package func hash(into hasher: inout Hasher) {

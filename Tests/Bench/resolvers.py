@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -38,6 +39,25 @@ class Place:
         if server.stdout.readline() != "ready\n":
             raise LabError("dnsworld did not start")
         self.daemon: Any = None
+        self.cgroup = ""
+
+    @contextlib.contextmanager
+    def pinned(self, client: int, resolver: int):
+        """The clients that are started meanwhile run on one processor, and what answers them on this one."""
+        everywhere = os.sched_getaffinity(0)
+        (answering,) = (self.lab.cgroups.make(self.cgroup) / "cgroup.procs").read_text().split()
+        threads = [int(thread) for thread in os.listdir(f"/proc/{answering}/task")]
+
+        def place(own: set[int], others: set[int]) -> None:
+            os.sched_setaffinity(0, own)
+            for thread in threads:
+                os.sched_setaffinity(thread, others)
+
+        place({client}, {resolver})
+        try:
+            yield
+        finally:
+            place(everywhere, everywhere)
 
     def ask(
         self,
@@ -84,12 +104,13 @@ class Place:
         if binary is None:
             raise LabError("no dnsmasq: run `make deps`")
         log = self.lab.directory / "dnsmasq.log"
+        self.cgroup = "system.slice/dnsmasq.service"
         with open(log, "ab") as errors:
             process = self.lab.spawn(
                 [binary, "--conf-file=/dev/null", "--keep-in-foreground", "--user=root", "--pid-file", "--log-facility=-",
                  "--no-resolv", "--no-hosts", "--bind-interfaces", "--listen-address=127.0.0.1", f"--port={RESOLVER_PORT}",
                  f"--server={IPV4.world}", f"--cache-size={cache}", "--dns-forward-max=10000"],
-                cgroup="system.slice/dnsmasq.service", stdout=errors, stderr=errors,
+                cgroup=self.cgroup, stdout=errors, stderr=errors,
             )  # fmt: skip
         deadline = time.monotonic() + 10
         while f":{RESOLVER_PORT} " not in self.lab.host.command("ss", "-Hlun"):
@@ -107,6 +128,7 @@ class Place:
         self.daemon.write(
             {f"w{index}": policy(f"w{index}", self.lab.glob(cgroup_of(index)), allow=allow) for index in range(workloads)}
         )
-        place = str(self.lab.cgroups.make("system.slice/egressd.service"))
+        self.cgroup = "system.slice/egressd.service"
+        place = str(self.lab.cgroups.make(self.cgroup))
         self.daemon.launch("sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', place)
         self.daemon.wait_ready()

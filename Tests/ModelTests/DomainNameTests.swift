@@ -52,22 +52,46 @@ struct DomainNameTests {
         #expect(error?.message.contains("write '\(ascii)'") == true, "\(error?.message ?? "")")
     }
 
-    @Test func wireLabels() throws {
-        #expect(try DomainName(wire: [Array("WWW".utf8), Array("example".utf8)]).text == "www.example")
-        #expect(
-            try DomainName(wire: [Array("www".utf8)[...], Array("example".utf8)[...]]) == DomainName("www.Example.")
-        )
+    /// The wire form of labels.
+    private func wire(_ labels: [[UInt8]]) -> [UInt8] {
+        labels.flatMap { [UInt8(truncatingIfNeeded: $0.count)] + $0 } + [0]
+    }
+
+    @Test func canonicalWireForm() throws {
+        let name = DomainName(canonicalWire: wire([Array("www".utf8), Array("example".utf8)]))
+        #expect(try name == DomainName("www.Example."))
     }
 
     @Test(
         arguments: [
             [], [[]], [[0x61], []], [[0x61, 0x2e, 0x62]], [[0x61, 0x00]], [[0x61, 0x20]], [[0xc3, 0xbc]], [[0xff]],
-            [[0x31]],
-            [[0x61, 0x5c]], [[0x2a], [0x61]], [[UInt8](repeating: 0x61, count: 64)],
+            [[0x31]], [Array("WWW".utf8)], [Array("0xf".utf8)], [Array("0".utf8), Array("0x".utf8)],
+            [[0x61, 0x5c]], [[0x2a], [0x61]], [[UInt8](repeating: 0x61, count: 64)], [Array("-a".utf8)],
+            [Array("a-".utf8)],
             [[UInt8]](repeating: [UInt8](repeating: 0x61, count: 63), count: 4),
         ] as [[[UInt8]]]
     )
-    func wireLabelsRefused(_ labels: [[UInt8]]) { #expect(throws: TextError.self) { try DomainName(wire: labels) } }
+    func wireFormRefused(_ labels: [[UInt8]]) { #expect(DomainName(canonicalWire: wire(labels)) == nil) }
+
+    @Test(
+        arguments: [
+            [], [0, 0], [1], [1, 0x61], [2, 0x61, 0], [1, 0x61, 0, 0], [1, 0x61, 0, 1, 0x62, 0],
+        ] as [[UInt8]]
+    )
+    func brokenWireForm(_ bytes: [UInt8]) { #expect(DomainName(canonicalWire: bytes) == nil) }
+
+    @Test func wireFormAndTextAgree() {
+        let letters = Array("abz019-_x.*A\u{0} ".utf8)
+        for _ in 0..<20_000 {
+            let labels = (0..<Int.random(in: 1...4)).map { _ in
+                (0..<Int.random(in: 0...5)).map { _ in letters.randomElement() ?? 0 }
+            }
+            let hasOddByte = labels.joined().contains { $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "A") }
+            let text = labels.map { String(decoding: $0, as: UTF8.self) }.joined(separator: ".")
+            let read = hasOddByte || labels.last == [] ? nil : try? DomainName(text)
+            #expect(DomainName(canonicalWire: wire(labels)) == read, "\(labels)")
+        }
+    }
 
     @Test func quotesShowWhatIsHidden() {
         #expect(TextError.quote("a b") == "'a b'")
