@@ -23,11 +23,17 @@ extension Broker {
     private static let knownNameLimit = 4096
 
     /// Whether an identity may ask for a name; the answer is remembered until the policy or a grant changes.
-    package mutating func mayAsk(_ identity: Identity, _ question: DNSQuestion) -> Decision {
+    package mutating func mayAsk(_ identity: Identity, _ question: DNSQuestion, at now: Instant) -> Decision {
         // Whose address it is changes with every pin.
         guard question.type != .ptr else { return judge(identity, question) }
         if let known = knownNames[identity]?[question] { return known }
         let decision = judge(identity, question)
+        if decision.verdict == .allow, decision.reason == .rule, let name = question.name.domain,
+            !isWithinBudget(identity, name, at: now)
+        {
+            // Not remembered: it may be asked for later.
+            return Decision(verdict: .deny, reason: .limit, rule: decision.rule)
+        }
         if knownNames[identity, default: [:]].count >= Self.knownNameLimit { knownNames[identity] = [:] }
         knownNames[identity, default: [:]][question] = decision
         return decision
@@ -91,7 +97,10 @@ extension Broker {
         fill(&event, decision, local)
         event.application = "dns"
         event.message = message ?? (question.type == .a || question.type == .aaaa ? nil : "type \(question.type)")
-        if decision.verdict == .deny, let name = question.name.domain,
+        if decision.reason == .limit {
+            event.finding = .dnsTunnel
+            event.message = "more than \(settings.nameBudget) names below wildcards within an hour (dns: budget)"
+        } else if decision.verdict == .deny, let name = question.name.domain,
             nameScans[identity, default: NameScanDetector()].note(name, at: now) != nil
         {
             event.finding = .dnsTunnel
@@ -180,10 +189,10 @@ extension Broker {
                 continue
             }
             // What only observes is told of and let be.
-            if mayAsk(identity, question).verdict != .observe { withheld.insert(address) }
+            if mayAsk(identity, question, at: now).verdict != .observe { withheld.insert(address) }
             actions += noteSpecial(identity, question, address, at: now)
         }
-        guard mayAsk(identity, question).verdict == .allow else { return (withheld, actions) }
+        guard mayAsk(identity, question, at: now).verdict == .allow else { return (withheld, actions) }
         actions += pin(workload, identity, name, fresh, timeToLive: timeToLive, at: now)
         remindOf(name, question, of: workload, timeToLive: timeToLive, at: now)
         return (withheld, actions)

@@ -324,7 +324,7 @@ extension Broker {
             guard let due = reminders[reminder], due <= now else { continue }
             reminders[reminder] = nil
             guard let assignment = assignments[reminder.workload], isSeen(assignment.identity),
-                mayAsk(assignment.identity, reminder.question).verdict == .allow
+                mayAsk(assignment.identity, reminder.question, at: now).verdict == .allow
             else { continue }
             remind(reminder, at: now + Self.retryReminder)
             actions.append(.refresh(assignment.identity, reminder.question))
@@ -348,7 +348,7 @@ struct Reminder: Hashable {
 
 extension Rule {
     /// Whether one of the targets is exactly this name, without a wildcard.
-    fileprivate func names(exactly name: DomainName) -> Bool {
+    func names(exactly name: DomainName) -> Bool {
         targets.contains { target in
             guard case .name(let pattern) = target else { return false }
             return !pattern.isWildcard && pattern.base == name

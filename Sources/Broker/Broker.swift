@@ -22,6 +22,8 @@ package struct Broker {
         package var daemonCgroup: String?
         /// The port of the workloads' resolver on 127.0.0.1 and ::1.
         package var resolverPort: UInt16
+        /// How many different names below its wildcards a workload may ask for within an hour.
+        package var nameBudget: Int
 
         package init(
             observesOnly: Bool = false,
@@ -29,8 +31,10 @@ package struct Broker {
             upstreams: Set<Destination> = [],
             daemonCgroup: String? = nil,
             resolverPort: UInt16 = Layout.defaultResolverPort,
+            nameBudget: Int = 4096,
         ) {
             self.resolverPort = resolverPort
+            self.nameBudget = nameBudget
             self.observesOnly = observesOnly
             self.unidentified = unidentified
             self.upstreams = upstreams
@@ -116,6 +120,7 @@ package struct Broker {
     var named: Set<String> = []
     var nameScans: [Identity: NameScanDetector] = [:]
     var nameWindows: [NameWindow.Key: NameWindow] = [:]
+    var nameBudgets: [Identity: NameBudget] = [:]
     /// What was decided of names, until something changes.
     var knownNames: [Identity: [DNSQuestion: Decision]] = [:]
     var pins: [String: PinTable] = [:]

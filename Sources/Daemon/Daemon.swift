@@ -139,6 +139,7 @@ package final class Daemon {
             ),
             daemonCgroup: ownCgroup(cgroups),
             resolverPort: configuration.dnsPort,
+            nameBudget: configuration.dnsBudget,
         )
     }
 

@@ -93,7 +93,7 @@ final class NameService {
         let transport: Responder.Transport = if case .stream = way { .stream } else { .datagram }
         let responder = Responder(query, in: bytes, over: transport)
         guard !responder.hasBadVersion else { return send(responder.refusal(.badVersion), way) }
-        let decision = daemon.broker.mayAsk(identity, query.question)
+        let decision = daemon.broker.mayAsk(identity, query.question, at: now)
         if decision.verdict != .allow, !daemon.broker.isRefusedAgain(identity, query.question) {
             let local = facts(way)
             daemon.perform(
@@ -102,7 +102,10 @@ final class NameService {
             )
         }
         guard decision.verdict == .allow || decision.verdict == .observe else {
-            return send(responder.refusal(.refused, .prohibited("no rule of the workload allows the name")), way)
+            let why =
+                decision.reason == .limit
+                ? "too many names below wildcards" : "no rule of the workload allows the name"
+            return send(responder.refusal(.refused, .prohibited(why)), way)
         }
         if let answer = resolver.cached(query.question, at: now) {
             return release(answer, Waiting(way: way, identity: identity, responder: responder), query.question, at: now)

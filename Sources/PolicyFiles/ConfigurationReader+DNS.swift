@@ -3,14 +3,15 @@ import Model
 extension ConfigurationReader {
     /// Reads `dns`.
     mutating func dns(_ node: YAMLNode, _ configuration: inout HostConfiguration) {
-        guard let dns = Members(node, of: "'dns'", keys: ["upstream", "port"], &report) else { return }
-        if dns.lacks("upstream"), dns.lacks("port") {
+        guard let dns = Members(node, of: "'dns'", keys: ["upstream", "port", "budget"], &report) else { return }
+        if ["upstream", "port", "budget"].allSatisfy(dns.lacks) {
             report.add(
                 dns.mark,
                 "required key 'upstream' is missing; write 'dns: {upstream: [10.0.0.2]}' or remove 'dns'"
             )
         }
         if let port = dns["port"].flatMap({ resolverPort($0) }) { configuration.dnsPort = port }
+        if let budget = dns["budget"].flatMap({ nameBudget($0) }) { configuration.dnsBudget = budget }
         guard let list = dns["upstream"] else { return }
         configuration.dnsUpstreamsAreDefault = false
         configuration.dnsServers = upstreams(list, besides: configuration.dnsPort)
@@ -28,6 +29,15 @@ extension ConfigurationReader {
             return server
         }
         return servers ?? []
+    }
+
+    private mutating func nameBudget(_ node: YAMLNode) -> Int? {
+        guard let text = report.text(node, "budget") else { return nil }
+        guard let budget = Decimal.number(text, upTo: 1_000_000) else {
+            report.add(node.mark, "\(TextError.quote(text)) is no number of names an hour; write one of 1...1000000")
+            return nil
+        }
+        return budget
     }
 
     private mutating func resolverPort(_ node: YAMLNode) -> UInt16? {

@@ -26,6 +26,8 @@ package struct HostConfiguration: Hashable, Sendable {
     package var dnsUpstreamsAreDefault = true
     /// The local port of the broker's own resolver, on 127.0.0.1 and ::1, UDP and TCP.
     package var dnsPort: UInt16 = 8053
+    /// How many different names below its wildcards a workload may ask for within an hour.
+    package var dnsBudget = 4096
     /// The path of the control socket.
     package var control = "/run/egressd/control.sock"
     /// The folder of the record.

@@ -40,9 +40,14 @@ extension Nameserver {
 enum Decimal {
     /// A port without sign, spaces and leading zeros; nil for 0 and whatever is no port.
     static func port(_ text: some StringProtocol) -> UInt16? {
-        guard (1...5).contains(text.utf8.count), text.utf8.allSatisfy({ (0x30...0x39).contains($0) }),
-            text.utf8.first != UInt8(ascii: "0")
+        number(text, upTo: Int(UInt16.max)).map { UInt16($0) }
+    }
+
+    /// A number from 1 on without sign, spaces and leading zeros; nil for any other text.
+    static func number(_ text: some StringProtocol, upTo limit: Int) -> Int? {
+        guard (1...18).contains(text.utf8.count), text.utf8.allSatisfy({ (0x30...0x39).contains($0) }),
+            text.utf8.first != UInt8(ascii: "0"), let number = Int(text), number <= limit
         else { return nil }
-        return UInt16(text)
+        return number
     }
 }

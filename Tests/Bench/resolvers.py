@@ -124,7 +124,7 @@ class Place:
             rule("bench", ["*.bench.example"], [443], protocol="any"),
             rule("exact", ["index.bench.test", "mirror.bench.test"], [443], protocol="any"),
         ]
-        self.daemon = self.lab.daemon(dns={"upstream": [IPV4.world]})
+        self.daemon = self.lab.daemon(dns={"upstream": [IPV4.world], "budget": 1_000_000})
         self.daemon.write(
             {f"w{index}": policy(f"w{index}", self.lab.glob(cgroup_of(index)), allow=allow) for index in range(workloads)}
         )

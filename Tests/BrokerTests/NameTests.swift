@@ -78,7 +78,7 @@ struct NameTests {
     @Test func aNameThatNoRuleAllowsIsRefusedAndCounted() throws {
         var (scenario, identity) = try Self.start(try Self.workload(["packages.example.org"]))
         let evil = try Self.question("evil.example")
-        let decision = scenario.broker.mayAsk(identity, evil)
+        let decision = scenario.broker.mayAsk(identity, evil, at: scenario.now)
         #expect((decision.verdict, decision.reason) == (.deny, .nameNotAllowed))
         let before = scenario.broker.isRefusedAgain(identity, evil)
         #expect(!before)
@@ -99,7 +99,7 @@ struct NameTests {
     ])
     func whatTheRuleDoesNotSayIsRefused(_ type: DNSType, _ name: String) throws {
         var (scenario, identity) = try Self.start(try Self.workload(["packages.example.org"]))
-        let decision = scenario.broker.mayAsk(identity, try Self.question(name, type))
+        let decision = scenario.broker.mayAsk(identity, try Self.question(name, type), at: scenario.now)
         #expect(decision.reason == .nameNotAllowed)
     }
 
@@ -220,12 +220,12 @@ struct NameTests {
     @Test func aNameIsApprovedAndRevoked() throws {
         var (scenario, identity) = try Self.start(try Self.workload([]))
         let question = try Self.question("mirror.example.org")
-        let decision = scenario.broker.mayAsk(identity, question)
+        let decision = scenario.broker.mayAsk(identity, question, at: scenario.now)
         _ = scenario.broker.note(identity, question, decision, local: Scenario.facts("/train"), at: scenario.now)
         let request = try #require(scenario.broker.requestSummaries.first { $0.subject.name != nil })
         let (grant, _) = try scenario.approve(request.id).get()
         #expect(grant.subject == .name(try DomainName("mirror.example.org")))
-        let granted = scenario.broker.mayAsk(identity, question)
+        let granted = scenario.broker.mayAsk(identity, question, at: scenario.now)
         #expect(granted.reason == .grant)
         let actions = try Self.release(&scenario, identity, "mirror.example.org", [Self.given]).actions
         #expect(actions.added("pins4").count == 1)
@@ -234,7 +234,7 @@ struct NameTests {
         let revoked = try scenario.broker.revoke(grant: grant.id, reason: nil, actor: "root", at: scenario.now).get()
         #expect(revoked.removed("pins4").count == 1)
         #expect(revoked.cut == [destination])
-        let after = scenario.broker.mayAsk(identity, question)
+        let after = scenario.broker.mayAsk(identity, question, at: scenario.now)
         #expect(after.verdict == .deny)
         #expect(scenario.broker.decide(identity, destination, nil).verdict == .deny)
     }
@@ -254,20 +254,40 @@ struct NameTests {
         var findings: [Finding] = []
         for number in 0..<40 {
             let question = try Self.question("x\(number).tunnel.example")
-            let decision = scenario.broker.mayAsk(identity, question)
+            let decision = scenario.broker.mayAsk(identity, question, at: scenario.now)
             let actions = scenario.broker.note(identity, question, decision, local: nil, at: scenario.now)
             findings += actions.events.compactMap(\.finding)
         }
         #expect(findings == [.dnsTunnel])
     }
 
+    @Test func namesBelowWildcardsAreBudgeted() throws {
+        var (scenario, identity) = try Self.start(try Self.workload(["index.example.net", "*.example.net"]))
+        scenario.broker.settings.nameBudget = 3
+        func verdict(_ name: String, _ type: DNSType = .a) throws -> Decision {
+            scenario.broker.mayAsk(identity, try Self.question(name, type), at: scenario.now)
+        }
+        for number in 0..<3 { #expect(try verdict("a\(number).example.net").verdict == .allow) }
+        let beyond = try verdict("a3.example.net")
+        #expect((beyond.verdict, beyond.reason) == (.deny, .limit))
+        // What was asked for already, of any type, and what a rule gives without a wildcard.
+        for (name, type) in [("a0.example.net", DNSType.a), ("a1.example.net", .aaaa), ("index.example.net", .a)] {
+            #expect(try verdict(name, type).verdict == .allow)
+        }
+        let question = try Self.question("a3.example.net")
+        let event = scenario.broker.note(identity, question, beyond, local: nil, at: scenario.now).events.first
+        #expect((event?.finding, event?.reason, event?.rule) == (.dnsTunnel, .limit, "names"))
+        scenario.now = scenario.now + NameBudget.span
+        #expect(try verdict("a3.example.net").verdict == .allow)
+    }
+
     @Test func whatAPinnedAddressIsCalledMayBeAsked() throws {
         var (scenario, identity) = try Self.start(try Self.workload(["packages.example.org"]))
         let question = try Self.question("34.216.184.93.in-addr.arpa", .ptr)
-        let before = scenario.broker.mayAsk(identity, question)
+        let before = scenario.broker.mayAsk(identity, question, at: scenario.now)
         #expect(before.verdict == .deny)
         _ = try Self.release(&scenario, identity, "packages.example.org", [Self.given])
-        let after = scenario.broker.mayAsk(identity, question)
+        let after = scenario.broker.mayAsk(identity, question, at: scenario.now)
         #expect(after.verdict == .allow)
     }
 

@@ -227,3 +227,16 @@ def test_both_families_of_one_name_in_one_map_each(ground, daemon, world, site):
     asker, job = world.asker(JOB, nameservers=[site.resolver]), ground.agent(JOB, uid=1001)
     assert data(ask(asker, site, NAME, other.type, server=site.resolver), other.type) == [other.first]
     assert job.tcp(other.first, 443)["ok"] and refused(job.tcp(site.first, 443))
+
+
+def test_names_below_a_wildcard_are_budgeted(ground, daemon, world, asker, site):
+    names = world.bulk(site, 12, domain="tunnel.lab.test")
+    world.set((NAME, site.type, 60, [site.first]))
+    daemon.configure(dns={"upstream": [site.upstream], "budget": 10})
+    daemon.start({"job": named_policy(ground, ["*.tunnel.lab.test", NAME])})
+    with ground.capture() as capture:
+        assert [code(ask(asker, site, name)) for name in names] == ["NOERROR"] * 10 + ["REFUSED"] * 2
+        assert [code(ask(asker, site, name)) for name in [names[0], NAME]] == ["NOERROR"] * 2
+    assert not left(capture, names[11].split(".")[0].encode() + b"\x06tunnel"), "it was sent all the same"
+    event = wait_named(daemon, names[11], verdict="deny")
+    assert (event["reason"], event["finding"]) == ("limit", "dns-tunnel"), event

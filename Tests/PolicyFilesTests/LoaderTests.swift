@@ -53,7 +53,7 @@ struct LoaderTests {
                 policies: /p
                 mode: observe
                 unidentified: deny
-                dns: {upstream: [10.0.0.2, "fd00::2#5353", 10.0.0.2#54], port: 5300}
+                dns: {upstream: [10.0.0.2, "fd00::2#5353", 10.0.0.2#54], port: 5300, budget: 17}
                 control: /c.sock
                 state: /s
                 roles: {approver: ops, viewer: devs}
@@ -74,6 +74,7 @@ struct LoaderTests {
             #expect(read.dnsServers.map(\.description) == ["10.0.0.2", "fd00::2#5353", "10.0.0.2#54"])
             expected.dnsUpstreamsAreDefault = false
             expected.dnsPort = 5300
+            expected.dnsBudget = 17
             expected.control = "/c.sock"
             expected.state = "/s"
             expected.approverGroup = "ops"
@@ -97,6 +98,7 @@ struct LoaderTests {
             #expect(read.dnsServers.map(\.port) == [53, 53])
             #expect(read.dnsUpstreamsAreDefault)
             #expect(read.dnsPort == 8053)
+            #expect(read.dnsBudget == 4096)
             Fixtures.write("dns: {port: 1024}\n", to: folder + "/c.yaml")
             let moved = try loader.loadConfiguration(folder + "/c.yaml")
             #expect(moved.dnsUpstreams == read.dnsUpstreams)
