@@ -23,6 +23,7 @@ extension Event {
             "rule": JSON(rule),
             "generation": JSON(generation),
             "destination": destinationJSON,
+            "flight": flight?.json,
             "process": process?.json,
             "context": context.isEmpty ? nil : JSON(context),
             "finding": JSON(finding?.rawValue),
@@ -67,6 +68,7 @@ extension Event {
         grant = try fields.optional("grant") { $0.integer }
         actor = try fields.optional("actor") { $0.string }
         message = try fields.optional("message") { $0.string }
+        if let value = fields.value("flight") { flight = try FlightRecord(value) }
         if let value = fields.value("process") { process = try ProcessRecord(value) }
         if let value = fields.value("destination") { try readDestination(Fields(value, path: "destination")) }
     }
@@ -79,6 +81,28 @@ extension Event {
             address: address,
             port: try fields.optional("port") { $0.integer.flatMap { UInt16(exactly: $0) } } ?? 0,
             transport: try fields.required("transport") { $0.string.flatMap { Transport($0) } },
+        )
+    }
+}
+
+extension FlightRecord {
+    /// What the first bytes said, as it stands in an event.
+    package var json: JSON {
+        JSON(present: [
+            "serverName": JSON(serverName),
+            "alpn": alpn.isEmpty ? nil : JSON(alpn),
+            "ja4": JSON(ja4),
+            "excerpt": JSON(excerpt),
+        ])
+    }
+
+    fileprivate init(_ json: JSON) throws(EventError) {
+        let fields = try Fields(json, path: "flight")
+        self.init(
+            serverName: try fields.optional("serverName") { $0.string },
+            alpn: try fields.optional("alpn") { $0.texts } ?? [],
+            ja4: try fields.optional("ja4") { $0.string },
+            excerpt: try fields.optional("excerpt") { $0.string },
         )
     }
 }

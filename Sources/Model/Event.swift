@@ -54,6 +54,25 @@ package struct ProcessRecord: Hashable, Sendable {
     }
 }
 
+/// What the first bytes of a connection said of themselves.
+package struct FlightRecord: Hashable, Sendable {
+    /// The server that they name: TLS's server name, HTTP's host; escaped where it is no name.
+    package var serverName: String?
+    /// The protocols offered inside TLS or QUIC (RFC 7301), escaped.
+    package var alpn: [String]
+    /// The fingerprint of the TLS client (JA4).
+    package var ja4: String?
+    /// The first bytes themselves, escaped and bounded; not told of what is allowed.
+    package var excerpt: String?
+
+    package init(serverName: String? = nil, alpn: [String] = [], ja4: String? = nil, excerpt: String? = nil) {
+        self.serverName = serverName
+        self.alpn = alpn
+        self.ja4 = ja4
+        self.excerpt = excerpt
+    }
+}
+
 /// One line of the record.
 package struct Event: Hashable, Sendable {
     /// What the line tells of.
@@ -90,6 +109,8 @@ package struct Event: Hashable, Sendable {
     package var name: String?
     /// The application protocol that the request is, or claims to be.
     package var application: String?
+    /// What its first bytes said, where somebody looked at them.
+    package var flight: FlightRecord?
     package var process: ProcessRecord?
     /// The configured environment variables of the process.
     package var context: [String: String] = [:]

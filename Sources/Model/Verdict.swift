@@ -52,6 +52,8 @@ package enum Reason: String, Sendable, CaseIterable {
 package enum Finding: String, Sendable, CaseIterable {
     case reverseSSHTunnel = "reverse-ssh-tunnel"
     case miningStratum = "mining-stratum"
+    /// SSH to another port than 22.
+    case sshOnWrongPort = "ssh-on-wrong-port"
     case dnsTunnel = "dns-tunnel"
     case internalScan = "internal-scan"
 }
