@@ -27,15 +27,8 @@ extension Workload {
     }
 
     private func warning(of rule: Rule) -> String? {
-        let hasNames = rule.targets.contains(where: \.isName)
-        switch (hasNames, rule.application) {
-        case (true, .any): return "a name with 'protocol: any' trusts the address alone"
-        case (true, let application):
-            return "'protocol: \(application.rawValue)' is not checked for names until the first flight is read"
-        case (false, .any): return nil
-        case (false, let application):
-            return "'protocol: \(application.rawValue)' allows no address by itself until the first flight is read"
-        }
+        guard rule.application == .any, rule.targets.contains(where: \.isName) else { return nil }
+        return "a name with 'protocol: any' trusts the address alone: whoever shares it is reached, in any protocol"
     }
 
     private func warningOfTypes(_ rule: Rule) -> String? {

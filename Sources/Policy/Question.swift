@@ -32,13 +32,25 @@ package struct Decision: Hashable, Sendable {
     package var rule: String?
     /// The pinned name that the rule covers; nil when the rule covers the address itself.
     package var name: DomainName?
+    /// One of these must be spoken, and the first flight must prove it; empty when anything may be.
+    package var protocols: Set<ApplicationProtocol>
 
-    package init(verdict: Verdict, reason: Reason, rule: String? = nil, name: DomainName? = nil) {
+    package init(
+        verdict: Verdict,
+        reason: Reason,
+        rule: String? = nil,
+        name: DomainName? = nil,
+        protocols: Set<ApplicationProtocol> = [],
+    ) {
         self.verdict = verdict
         self.reason = reason
         self.rule = rule
         self.name = name
+        self.protocols = protocols
     }
+
+    /// Whether it is allowed whatever is spoken.
+    package var isPlain: Bool { verdict == .allow && protocols.isEmpty }
 
     static func deny(_ reason: Reason, rule: String? = nil, name: DomainName? = nil) -> Decision {
         Decision(verdict: .deny, reason: reason, rule: rule, name: name)

@@ -2,22 +2,24 @@ package import Model
 
 extension Workload {
     /// On which ports the kernel may let the name's addresses pass without asking: those of the rules for the name that
-    /// want no program, without those that a deny rule takes from the name.
+    /// want no program and let anything be spoken, without those that a deny rule takes from the name.
     ///
     /// By transport, then by port; no two overlap or touch.
     package func portsByPin(of name: DomainName) -> [PinPorts] {
-        let allowed = allowedNames.rules(covering: name).map { allow[$0] }.filter { $0.executable == nil }
+        let allowed = allowedNames.rules(covering: name).map { allow[$0] }.filter {
+            $0.executable == nil && $0.application == .any
+        }
         guard !allowed.isEmpty else { return [] }
         let denied = deniedNames.rules(covering: name).flatMap { deny[$0].ports }
         return [Transport.tcp, .udp].flatMap { transport in
-            let spoken = allowed.filter { $0.speaks(over: transport) }.flatMap(\.ports)
-            return PortSpans(spoken, transport).subtracting(PortSpans(denied, transport)).ranges.map {
+            PortSpans(allowed.flatMap(\.ports), transport).subtracting(PortSpans(denied, transport)).ranges.map {
                 PinPorts(transport: transport, ports: $0)
             }
         }
     }
 
-    /// Whether the evaluator allows every program this address and port because the name is pinned to it.
+    /// Whether the evaluator allows every program this address and port because the name is pinned to it, whatever is
+    /// spoken there.
     ///
     /// `others` are the names that are pinned to the same address: what denies one of them denies the address.
     package func pinMayHold(
@@ -29,7 +31,7 @@ extension Workload {
     ) -> Bool {
         let destination = Destination(address: address, port: port, transport: transport)
         var question = Question(destination: destination, names: [name])
-        guard decide(question).verdict == .allow else { return false }
+        guard decide(question).isPlain else { return false }
         question.names += others
         return others.isEmpty || decide(question).reason != .deniedByRule
     }

@@ -140,12 +140,16 @@ struct DecideTests {
         #expect(decision.reason == .wrongExecutable)
     }
 
-    @Test func namesWithoutPinsAndInspectedProtocolsAllowNothing() throws {
+    @Test func namesWithoutPinsAllowNothingAndProtocolsMustBeProved() throws {
         let workload = try Make.workload(allow: [
             Make.rule("name", to: ["packages.example.org"], application: .any),
             Make.rule("tls", to: ["10.0.0.1"], application: .tls),
+            Make.rule("ssh", to: ["10.0.0.0/24"], application: .ssh),
         ])
-        #expect(try decide(workload, "10.0.0.1:443") == denied(.unknownDestination))
+        #expect(try decide(workload, "10.0.1.1:443") == denied(.unknownDestination))
+        let begun = try decide(workload, "10.0.0.1:443")
+        #expect(begun == Decision(verdict: .allow, reason: .rule, rule: "tls", protocols: [.tls, .ssh]))
+        #expect(!begun.isPlain)
         #expect(workload.mappable == [])
     }
 

@@ -75,8 +75,9 @@ struct MeaningTests {
         var workload = try policy()
         workload.allow.append(try Make.rule("loose", to: ["a.example"]))
         workload.allow.append(try Make.rule("fine", to: ["10.0.0.1"]))
-        #expect(workload.warnings.map(\.rule) == ["packages", "weights", "storage", "loose", "bad"])
-        #expect(workload.warnings[3].message.contains("trusts the address alone"))
+        let warnings = workload.warnings
+        #expect(warnings.map(\.rule) == ["loose", "bad"])
+        #expect(warnings.first?.message.contains("trusts the address alone") == true)
         #expect(try PolicySet([], folder: "policies").warnings.map(\.file) == ["policies"])
     }
 }

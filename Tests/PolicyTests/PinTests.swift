@@ -10,8 +10,18 @@ struct PinTests {
         workload.decide(try Make.question(to, executable: executable, names: names))
     }
 
-    private func allowed(_ rule: String, by name: String? = nil) throws -> Decision {
-        Decision(verdict: .allow, reason: .rule, rule: rule, name: try name.map { try DomainName($0) })
+    private func allowed(
+        _ rule: String,
+        by name: String? = nil,
+        proving protocols: Set<ApplicationProtocol> = [],
+    ) throws -> Decision {
+        Decision(
+            verdict: .allow,
+            reason: .rule,
+            rule: rule,
+            name: try name.map { try DomainName($0) },
+            protocols: protocols,
+        )
     }
 
     private func denied(_ reason: Reason, _ rule: String? = nil, by name: String? = nil) throws -> Decision {
@@ -38,12 +48,16 @@ struct PinTests {
     @Test func aPinnedNameAllowsItsAddress() throws {
         let policy = try policy()
         #expect(try decide(policy, "93.184.216.80:443", []) == denied(.unknownDestination))
-        #expect(try decide(policy, "93.184.216.80:443", ["hub.example"]) == allowed("hub", by: "hub.example"))
+        let hub = try allowed("hub", by: "hub.example", proving: [.tls])
+        #expect(try decide(policy, "93.184.216.80:443", ["hub.example"]) == hub)
         #expect(try decide(policy, "93.184.216.80:444", ["hub.example"]) == denied(.unknownDestination))
-        #expect(try decide(policy, "[2606::80]:443", ["a.hub.example"]) == allowed("hub", by: "a.hub.example"))
+        let below = try allowed("hub", by: "a.hub.example", proving: [.tls])
+        #expect(try decide(policy, "[2606::80]:443", ["a.hub.example"]) == below)
         #expect(try decide(policy, "93.184.216.80:443", ["other.example"]) == denied(.unknownDestination))
         let two = try decide(policy, "93.184.216.80:443", ["other.example", "b.hub.example", "hub.example"])
-        #expect(try two == allowed("hub", by: "b.hub.example"))
+        #expect(try two == allowed("hub", by: "b.hub.example", proving: [.tls]))
+        let plain = try Make.workload(allow: [Make.rule("plain", to: ["hub.example"])])
+        #expect(try decide(plain, "93.184.216.80:443", ["hub.example"]) == allowed("plain", by: "hub.example"))
     }
 
     @Test func theFirstRuleDecidesWhicheverNameComesFirst() throws {
@@ -57,19 +71,25 @@ struct PinTests {
 
     @Test func theDeclaredProtocolNeedsItsTransport() throws {
         let policy = try policy()
-        #expect(try decide(policy, "93.184.216.80:443/udp", ["hub.example"]) == allowed("quic", by: "hub.example"))
+        let quic = try allowed("quic", by: "hub.example", proving: [.quic])
+        #expect(try decide(policy, "93.184.216.80:443/udp", ["hub.example"]) == quic)
         #expect(try decide(policy, "93.184.216.80:443/udp", ["a.hub.example"]) == denied(.unknownDestination))
         let wide = try Make.workload(allow: [Make.rule("tls", to: ["a.example"], application: .tls)])
-        #expect(try decide(wide, "93.184.216.80:443", ["a.example"]) == allowed("tls", by: "a.example"))
+        let tls = try allowed("tls", by: "a.example", proving: [.tls])
+        #expect(try decide(wide, "93.184.216.80:443", ["a.example"]) == tls)
         #expect(try decide(wide, "93.184.216.80:443/udp", ["a.example"]) == denied(.unknownDestination))
     }
 
     @Test func rulesForAddressesComeFirstAndKeepTheirProtocol() throws {
         let policy = try policy()
         #expect(try decide(policy, "10.20.0.1:443", ["hub.example"]) == allowed("storage"))
-        #expect(try decide(policy, "10.30.0.1:443", ["other.example"]) == denied(.unknownDestination))
-        #expect(try decide(policy, "93.184.216.80:8443", []) == denied(.unknownDestination))
-        #expect(try decide(policy, "93.184.216.80:8443", ["x.example"]) == allowed("every", by: "x.example"))
+        let inspected = try allowed("inspected", proving: [.tls])
+        #expect(try decide(policy, "10.30.0.1:443", ["other.example"]) == inspected)
+        #expect(try decide(policy, "10.30.0.1:443", ["hub.example"]) == inspected)
+        #expect(try decide(policy, "10.30.0.1:443/udp", []) == denied(.unknownDestination))
+        for names in [[], ["x.example"]] {
+            #expect(try decide(policy, "93.184.216.80:8443", names) == allowed("every", proving: [.tls]))
+        }
     }
 
     @Test func aProgramIsAskedFor() throws {
@@ -79,7 +99,11 @@ struct PinTests {
         let wrong = try denied(.wrongExecutable, "python", by: "py.example")
         #expect(try decide(policy, to, ["py.example"], executable: "/bin/sh") == wrong)
         #expect(try decide(policy, to, ["py.example"]) == wrong)
-        #expect(try decide(policy, to, ["py.example", "hub.example"]) == allowed("hub", by: "hub.example"))
+        let hub = try allowed("hub", by: "hub.example", proving: [.tls])
+        #expect(try decide(policy, to, ["py.example", "hub.example"]) == hub)
+        // What the program may say anything to needs no proof.
+        let names = ["py.example", "hub.example"]
+        #expect(try decide(policy, to, names, executable: "/bin/py") == allowed("python", by: "py.example"))
         let both = try Make.workload(allow: [
             Make.rule("address", to: ["93.184.216.80"], executable: "/bin/a"),
             Make.rule("name", to: ["py.example"], executable: "/bin/py"),
@@ -121,7 +145,9 @@ struct PinTests {
         let workload = try Make.workload(
             allow: [
                 Make.rule("a", to: ["a.example"], ports: ["443", "100-200", "201", "150-160/udp"]),
-                Make.rule("b", to: ["*.example"], ports: ["90-120", "any/udp"], application: .tls),
+                Make.rule("b", to: ["*.example"], ports: ["90-120"]),
+                Make.rule("inspected", to: ["*.example"], ports: ["3000-4000", "any/udp"], application: .tls),
+                Make.rule("quic", to: ["*.example"], ports: ["any/udp"], application: .quic),
                 Make.rule("c", to: ["a.example"], ports: ["1000"], executable: "/bin/c"),
                 Make.rule("d", to: ["10.0.0.1"], ports: ["2000"]),
                 Make.rule("e", to: ["b.example"]),
@@ -175,7 +201,10 @@ struct PinTests {
     }
 
     @Test func whereAPinMayHold() throws {
-        let policy = try policy()
+        var policy = try policy()
+        let (name, inspected) = (try DomainName("hub.example"), IPAddress.v4(0x5db8_d850))
+        #expect(!policy.pinMayHold(name, inspected, port: 443, transport: .tcp), "its rule declares a protocol")
+        policy.allow.insert(try Make.rule("plain", to: ["hub.example", "*.hub.example"], ports: ["443"]), at: 0)
         let (hub, evil) = (try DomainName("hub.example"), try DomainName("evil.hub.example"))
         let world = IPAddress.v4(0x5db8_d850)
         #expect(policy.pinMayHold(hub, world, port: 443, transport: .tcp))
