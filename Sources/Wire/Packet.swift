@@ -23,6 +23,8 @@ package struct Packet: Hashable, Sendable {
     /// The transport; of a later IPv6 fragment what its fragment header names, which may be a further extension header.
     package let transport: Transport
     package let fragment: Fragment
+    /// How many routers it may pass: IPv4's time to live, IPv6's hop limit.
+    package let hopLimit: UInt8
     /// Whether an IPv4 source route or an unfinished IPv6 routing header takes it elsewhere than to `destination`.
     package let isSourceRouted: Bool
     /// The port it comes from; 0 without ports and in later fragments.
@@ -49,6 +51,7 @@ package struct Packet: Hashable, Sendable {
         self.source = header.source
         self.destination = header.destination
         self.transport = header.transport
+        self.hopLimit = bytes.byte(at: header.isIPv4 ? 8 : 7) ?? 0
         self.fragment = header.fragment
         self.isSourceRouted = header.isSourceRouted
         self.payload = header.start..<header.captured

@@ -43,4 +43,11 @@ extension RawSpan {
         guard holds(MemoryLayout<Value>.size, at: offset) else { return nil }
         return unsafe unsafeLoadUnaligned(fromByteOffset: offset, as: Value.self)
     }
+
+    /// Appends the bytes in a range to an array, all at once; false, and nothing appended, when they are not all there.
+    package func append(_ range: Range<Int>, to array: inout [UInt8]) -> Bool {
+        guard holds(range.count, at: range.lowerBound) else { return false }
+        unsafe extracting(range).withUnsafeBytes { unsafe array.append(contentsOf: $0) }
+        return true
+    }
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the fuzz targets and runs each for FUZZ_SECONDS (default 60) on its corpus; stops at the first that fails.
 #
-#   Tests/Fuzz/run.sh [NAME...]          all targets, or these: packet queue log netlink dns policy
+#   Tests/Fuzz/run.sh [NAME...]          all targets, or these: packet queue log netlink dns tls quic http ssh application
+#                                        reassembler policy
 #   FUZZ_MINIMISE=1 Tests/Fuzz/run.sh    then keeps what reaches new code as the corpus, as small as it goes
 #
 # What was found is left in .build/fuzz/NAME-crash-*: mend it, and put the input into Tests/Fuzz/corpus/NAME, which the
@@ -12,8 +13,9 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 sources=$(cd "$here/../../Sources" && pwd)
 build=${FUZZ_BUILD:-$here/../../.build/fuzz}
 seconds=${FUZZ_SECONDS:-60}
+known=(packet queue log netlink dns tls quic http ssh application reassembler policy)
 names=("$@")
-[ ${#names[@]} -gt 0 ] || names=(packet queue log netlink dns policy)
+[ ${#names[@]} -gt 0 ] || names=("${known[@]}")
 
 # The crash backtracer can hang without a terminal.
 export SWIFT_BACKTRACE=enable=no
@@ -34,6 +36,12 @@ module() {
         "$sources/$1"/*.swift
 }
 
+declare -A made
+once() {
+    [ -n "${made[$1]:-}" ] || module "$1"
+    made[$1]=1
+}
+
 # target NAME HARNESS OBJECT...: links the harness against the modules.
 target() {
     local name=$1 harness=$2
@@ -43,26 +51,30 @@ target() {
         2> >(grep -v 'Cannot export local symbol' >&2)
 }
 
-module Model
+once Model
 for name in "${names[@]}"; do
     case $name in
-    packet | queue | log | netlink)
-        [ -e Wire.o ] && [ -n "${wire_built:-}" ] || module Wire
-        wire_built=1
+    packet | queue | log | netlink | application)
+        once Wire
         target "$name" "${name^}.swift" Wire.o Model.o
         ;;
-    dns)
-        [ -n "${wire_built:-}" ] || module Wire
-        wire_built=1
-        target dns DNS.swift Wire.o Model.o
+    dns | tls | quic | http | ssh)
+        once Wire
+        target "$name" "${name^^}.swift" Wire.o Model.o
+        ;;
+    reassembler)
+        once Wire
+        once Inspection
+        # The model is the tests' own.
+        target reassembler Reassembler.swift "$here/../InspectionTests/StreamScript.swift" Inspection.o Wire.o Model.o
         ;;
     policy)
-        module Policy
-        module PolicyFiles
+        once Policy
+        once PolicyFiles
         target policy Policy.swift PolicyFiles.o Policy.o Model.o -lyaml
         ;;
     *)
-        echo "run.sh: no fuzz target '$name'; there are packet queue log netlink dns policy" >&2
+        echo "run.sh: no fuzz target '$name'; there are ${known[*]}" >&2
         exit 2
         ;;
     esac
