@@ -1,0 +1,28 @@
+import Glibc
+
+/// The generator SplitMix64 (Steele, Lea, Flood 2014): the same numbers for the same seed everywhere.
+struct SplitMix: RandomNumberGenerator, Sendable {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+        return mixed ^ (mixed >> 31)
+    }
+
+    /// True so often in a hundred.
+    mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &self) < percent }
+
+    /// The seed of `EGRESSD_SEED`, when it is set.
+    static var wanted: UInt64? {
+        guard let text = unsafe getenv("EGRESSD_SEED") else { return nil }
+        return unsafe UInt64(String(cString: text))
+    }
+
+    /// The wanted seed alone, or so many new ones.
+    static func seeds(_ count: Int) -> [UInt64] {
+        wanted.map { [$0] } ?? (0..<count).map { _ in UInt64.random(in: 0...UInt64.max) }
+    }
+}
