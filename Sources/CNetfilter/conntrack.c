@@ -86,11 +86,11 @@ int enf_flow_find(int fd, const struct enf_flow *reply, struct enf_flow *ret_flo
     return enf_answers(fd, message, ret_flow, found_flow);
 }
 
-int enf_flow_set_mark(int fd, const struct enf_flow *flow, uint32_t mark) {
+int enf_flow_set_mark(int fd, const struct enf_flow *flow, bool is_reply, uint32_t mark) {
     uint8_t buffer[512];
     struct nlmsghdr *message = enf_header(buffer, (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_NEW, NLM_F_ACK,
                                           next_seq++, flow->family, 0);
-    put_tuple(message, CTA_TUPLE_ORIG, flow);
+    put_tuple(message, is_reply ? CTA_TUPLE_REPLY : CTA_TUPLE_ORIG, flow);
     mnl_attr_put_u32(message, CTA_MARK, htonl(mark));
     return enf_ask(fd, message, message->nlmsg_len);
 }

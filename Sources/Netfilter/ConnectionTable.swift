@@ -41,12 +41,27 @@ package final class ConnectionTable {
     /// Gives a connection another mark; false when it is gone.
     @discardableResult
     package func restamp(_ connection: Connection, mark: UInt32) -> Bool {
-        var flow = Self.flow(
+        restamp(
             connection.transport,
             from: (connection.source, connection.sourcePort),
             to: (connection.destination, connection.destinationPort),
+            mark: mark,
         )
-        return unsafe enf_flow_set_mark(socket, &flow, mark) == 0
+    }
+
+    /// The same of the connection that was opened from one address and port to another, or is known to this host as that: a
+    /// service's address is another before it is translated.
+    @discardableResult
+    package func restamp(
+        _ transport: Transport,
+        from: (IPAddress, UInt16),
+        to: (IPAddress, UInt16),
+        mark: UInt32,
+    ) -> Bool {
+        var flow = Self.flow(transport, from: from, to: to)
+        var reply = Self.flow(transport, from: to, to: from)
+        if unsafe enf_flow_set_mark(socket, &flow, false, mark) == 0 { return true }
+        return unsafe enf_flow_set_mark(socket, &reply, true, mark) == 0
     }
 
     /// The connection whose replies go from one address and port to another; nil when there is none.

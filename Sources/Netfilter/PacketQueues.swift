@@ -5,8 +5,9 @@ package import Wire
 package final class PacketQueues {
     /// What becomes of a packet.
     package enum Answer: UInt16, Sendable {
-        // NF_DROP and NF_REPEAT of include/uapi/linux/netfilter.h.
+        // NF_DROP, NF_ACCEPT and NF_REPEAT of include/uapi/linux/netfilter.h.
         case drop = 0
+        case pass = 1
         case again = 4
     }
 

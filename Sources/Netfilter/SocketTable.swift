@@ -15,6 +15,11 @@ package struct SocketInfo: Hashable, Sendable {
     package var cgroup: UInt64
     /// A TCP state of include/net/tcp_states.h.
     package var state: UInt8
+    /// Whether it has a connection that carries data, or has carried some: not in SYN_SENT, SYN_RECV, TIME_WAIT, CLOSE and
+    /// LISTEN.
+    package var isConnected: Bool { [1, 4, 5, 8, 9, 11].contains(state) }
+    /// Whether its peer has not answered yet (SYN_SENT).
+    package var isConnecting: Bool { state == 2 }
     fileprivate var cookie: [UInt32]
     fileprivate var interface: UInt32
     /// Whether the kernel keeps it as an IPv6 socket, which an IPv4 connection may be too.

@@ -51,9 +51,9 @@ extension Transaction {
         if mask != .max { bits(Kernel.firstRegister, mask: host(mask)) }
     }
 
-    private func transportByte(_ offset: UInt32, mask: UInt8, _ op: UInt32, _ value: UInt8) {
-        must(unsafe enf_expr_payload(batch, Kernel.transportHeader, offset, 1, Kernel.firstRegister))
-        bits(Kernel.firstRegister, mask: [mask])
+    private func byte(of header: UInt32, _ offset: UInt32, mask: UInt8, _ op: UInt32, _ value: UInt8) {
+        must(unsafe enf_expr_payload(batch, header, offset, 1, Kernel.firstRegister))
+        if mask != .max { bits(Kernel.firstRegister, mask: [mask]) }
         compare(op, [value])
     }
 
@@ -78,6 +78,8 @@ extension Transaction {
         switch match {
         case .nfproto(let family):
             require(family)
+        case .plainHeader(.v4): byte(of: Kernel.networkHeader, 0, mask: 0x0f, Kernel.equal, 5)
+        case .plainHeader(.v6): byte(of: Kernel.networkHeader, 6, mask: .max, Kernel.equal, 6)
         case .transport(let transport):
             requireTransport(transport.number)
         case .member(let fields, let set):
@@ -91,13 +93,13 @@ extension Transaction {
             compare(Kernel.notEqual, host(value))
         case .tcpFlags(let mask, let value):
             requireTransport(6)
-            transportByte(13, mask: mask, Kernel.equal, value)
+            byte(of: Kernel.transportHeader, 13, mask: mask, Kernel.equal, value)
         case .tcpFlagsNot(let mask, let value):
             requireTransport(6)
-            transportByte(13, mask: mask, Kernel.notEqual, value)
+            byte(of: Kernel.transportHeader, 13, mask: mask, Kernel.notEqual, value)
         case .tcpHeader(let words):
             requireTransport(6)
-            transportByte(12, mask: 0xf0, Kernel.equal, words << 4)
+            byte(of: Kernel.transportHeader, 12, mask: 0xf0, Kernel.equal, words << 4)
         case .length(let length):
             meta(Kernel.metaLength)
             compare(Kernel.equal, host(length))

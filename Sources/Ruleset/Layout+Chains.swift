@@ -15,6 +15,7 @@ extension Layout {
     /// TCP's SYN and ACK bits (RFC 9293 §3.1).
     static let synAck: UInt8 = 0x12
     static let syn: UInt8 = 0x02
+    static let fin: UInt8 = 0x01
     static let rst: UInt8 = 0x04
 
     /// A chain's verdict for what a fixed rule refuses; in observe mode nothing is.
@@ -22,7 +23,8 @@ extension Layout {
 
     /// The chains, those that others go to first.
     package var chains: [ChainDefinition] {
-        settled + families.flatMap { $0 } + asking + resolving + output + resolver + input + forwarding + names
+        settled + families.flatMap { $0 } + asking + inspecting + resolving + output + resolver + input + forwarding
+            + names
     }
 
     private var families: [[ChainDefinition]] { Field.Family.allCases.map(judging) }
@@ -155,13 +157,17 @@ extension Layout {
         let askers = (0..<Self.askers).map { index in
             ChainDefinition("ask_\(index)", [RuleLine(then: .queue(queue(.outbound) + UInt16(index)))])
         }
+        let spread = RuleLine(then: .verdictMap([.mark(mask: Self.askerMask)], map: "askers"))
         return askers + [
             reply,
+            ChainDefinition("ask_bare", [spread]),
+            ChainDefinition("ask_fast_open", withoutEarlyData + [spread]),
             ChainDefinition(
                 "ask",
                 [
                     RuleLine(.replyDirection, then: .goto("ask_reply")),
-                    RuleLine(then: .verdictMap([.mark(mask: Self.askerMask)], map: "askers")),
+                    RuleLine(.tcpFlags(mask: Self.synAck, equals: Self.syn), then: .goto("ask_fast_open")),
+                    spread,
                 ],
             ),
         ]

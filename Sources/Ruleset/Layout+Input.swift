@@ -1,3 +1,5 @@
+internal import Model
+
 extension Layout {
     /// Says who may open a connection to a socket of this host.
     var input: [ChainDefinition] {
@@ -52,6 +54,7 @@ extension Layout {
                 priority: 0,
                 dropsByDefault: true,
                 [
+                    RuleLine(.isInspecting, .replyDirection, .transport(.tcp), then: .goto("greeting")),
                     RuleLine(.replyDirection, then: .accept),
                     RuleLine(.state([.invalid, .related, .untracked]), then: .accept),
                     RuleLine(.member([.transport], set: "ported"), then: .goto("inbound_ported")),

@@ -92,11 +92,17 @@ extension Layout {
                     // The broker lets no request for a name out, and so remembers none here.
                     + lately + [
                         RuleLine(
+                            .isInspecting,
+                            .tcpFlagsNot(mask: Self.synAck, Self.syn),
+                            then: .goto("inspecting")
+                        ),
+                        RuleLine(
                             .member([.destinationPort], set: "resolving"),
                             .member([.transport], set: "ported"),
                             then: .jump("resolving"),
                         ),
                         RuleLine(.tcpFlags(mask: Self.rst, equals: Self.rst), then: .jump("resets")),
+                        refused,
                         // The numbers below the first workload's.
                         RuleLine(.mark(mask: Self.workloadMask, equals: 0), then: .jump("nobody")),
                         RuleLine(.member([.transport], set: "ported"), then: .goto("decide_ported")),
@@ -105,6 +111,12 @@ extension Layout {
             ChainDefinition(
                 "decide_known",
                 [
+                    // A SYN begins anew, whatever was judged of the connection whose entry it meets.
+                    RuleLine(
+                        .tcpFlags(mask: Self.synAck, equals: Self.syn),
+                        .state([.established]),
+                        then: .goto("decide")
+                    ),
                     RuleLine(.member([.mark(mask: .max)], set: "current"), then: .accept),
                     RuleLine(then: .goto("decide")),
                 ],
@@ -116,16 +128,16 @@ extension Layout {
     ///
     /// With and without TCP's timestamps (RFC 7323).
     private var bareResets: [RuleLine] {
+        withoutPayload(words: [5, 8]) { bare in
+            RuleLine(bare + [.tcpFlags(mask: Self.rst, equals: Self.rst), .state([.established])], then: [.accept])
+        }
+    }
+
+    /// A rule for each shape of a TCP segment without payload, by the words of its header; without IP options.
+    func withoutPayload(words: [UInt8], _ rule: ([Match]) -> RuleLine) -> [RuleLine] {
         [(Field.Family.v4, UInt32(20)), (.v6, 40)].flatMap { family, header in
-            [UInt8(5), 8].map { words in
-                RuleLine(
-                    .nfproto(family),
-                    .tcpFlags(mask: Self.rst, equals: Self.rst),
-                    .tcpHeader(words: words),
-                    .length(header + UInt32(words) * 4),
-                    .state([.established]),
-                    then: .accept,
-                )
+            words.map { words in
+                rule([.nfproto(family), .tcpHeader(words: words), .length(header + UInt32(words) * 4)])
             }
         }
     }

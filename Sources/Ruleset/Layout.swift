@@ -35,9 +35,13 @@ package struct Layout: Hashable, Sendable {
         case unmarked = 6
         /// May this go out?
         case outbound = 7
+        /// Is this the first flight that was expected? Output, state `inspecting`.
+        case flight = 15
+        /// May the server say this before its client has proved anything? Input, state `inspecting`.
+        case greeting = 23
     }
 
-    /// The first number of `askers + 7` consecutive queues, and of two log groups.
+    /// The first number of consecutive queues (`queues`), and of two log groups.
     package let firstQueue: UInt16
     /// Nothing is refused by a rule of the table itself.
     package let observesOnly: Bool
@@ -53,12 +57,13 @@ package struct Layout: Hashable, Sendable {
 
     /// The queues in use.
     package var queues: ClosedRange<UInt16> {
-        firstQueue...(firstQueue + Question.outbound.rawValue + UInt16(Self.askers) - 1)
+        firstQueue...queue(.greeting)
     }
 
     /// The question of a queue.
     package func question(ofQueue number: UInt16) -> Question {
-        Question(rawValue: min(number &- firstQueue, Question.outbound.rawValue)) ?? .outbound
+        let offset = number &- firstQueue
+        return Question.allCases.last { $0.rawValue <= offset } ?? .outbound
     }
 
     /// The log group of connections that the maps let through.
@@ -94,6 +99,7 @@ extension Layout {
             SetDefinition("listens4", key: [.mark], data: .verdict),
             SetDefinition("listens6", key: [.mark], data: .verdict),
             SetDefinition("askers", key: [.mark], data: .verdict),
+            SetDefinition("inspectors", key: [.mark], data: .verdict),
         ]
         for family in Field.Family.allCases {
             let suffix = Self.suffix(family)
@@ -145,6 +151,7 @@ extension Layout {
             ElementChange(set: "listens4", add: marks(Self.shards) { .jump("listen4_\($0)") }),
             ElementChange(set: "listens6", add: marks(Self.shards) { .jump("listen6_\($0)") }),
             ElementChange(set: "askers", add: marks(Self.askers) { .goto("ask_\($0)") }),
+            ElementChange(set: "inspectors", add: marks(Self.askers) { .goto("inspect_\($0)") }),
         ]
     }
 

@@ -118,6 +118,8 @@ package struct NftText {
         switch match {
         case .nfproto(.v4): return "meta nfproto ipv4"
         case .nfproto(.v6): return "meta nfproto ipv6"
+        case .plainHeader(.v4): return "ip hdrlength 5"
+        case .plainHeader(.v6): return "ip6 nexthdr tcp"
         case .transport(let transport): return "meta l4proto \(transport)"
         case .member(let fields, let set): return "\(self.fields(fields)) @\(set)"
         case .mark(mask: .max, let value): return "ct mark \(hex(value))"
@@ -144,6 +146,7 @@ package struct NftText {
     }
 
     private func flags(_ bits: UInt8) -> String {
+        guard bits != 0 else { return "0x0" }
         // RFC 9293 §3.1, lowest bit first.
         let names = ["fin", "syn", "rst", "psh", "ack", "urg"]
         return names.indices.filter { bits >> UInt8($0) & 1 == 1 }.map { names[$0] }.joined(separator: " | ")

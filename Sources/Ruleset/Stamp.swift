@@ -12,6 +12,8 @@ package struct Stamp: Hashable, Sendable {
         /// Nobody has decided yet.
         case new = 0
         case allowed = 1
+        /// It may begin; its first flight must prove what it is.
+        case inspecting = 2
         case denied = 4
         case observed = 5
         /// Somebody else opened it, to a socket that may be reached.

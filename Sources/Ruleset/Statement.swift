@@ -25,6 +25,8 @@ package enum Field: Hashable, Sendable {
 /// One condition of a rule.
 package enum Match: Hashable, Sendable {
     case nfproto(Field.Family)
+    /// The IP header has no options, or IPv6 no extension header before TCP's.
+    case plainHeader(Field.Family)
     case transport(Transport)
     /// The fields are an element of a set.
     case member([Field], set: String)

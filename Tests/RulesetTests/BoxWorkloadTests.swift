@@ -31,7 +31,7 @@ struct BoxWorkloadTests {
     private func allows(_ workload: Workload, _ point: BoxPoint) -> Bool {
         let destination = Destination(address: point.address, port: point.port, transport: point.transport)
         let question = Question(destination: destination, executable: nil, executableIsCertain: false)
-        return workload.decide(question).verdict == .allow
+        return workload.decide(question).isPlain
     }
 
     /// The points next to every bound of what the workload names and of what came out.

@@ -164,6 +164,6 @@ int enf_flow_dump(int fd, uint8_t family, uint32_t mark, uint32_t mask, void *_N
                   enf_flow_callback callback);
 // The connection whose replies go from `reply`'s source to its destination. -ENOENT: there is none.
 int enf_flow_find(int fd, const struct enf_flow *reply, struct enf_flow *ret_flow);
-int enf_flow_set_mark(int fd, const struct enf_flow *flow, uint32_t mark);
+int enf_flow_set_mark(int fd, const struct enf_flow *flow, bool is_reply, uint32_t mark);
 
 #pragma clang assume_nonnull end
