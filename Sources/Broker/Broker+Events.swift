@@ -1,3 +1,4 @@
+internal import Inspection
 internal import Model
 internal import Policy
 internal import Ruleset
@@ -43,7 +44,19 @@ extension Broker {
         guard event.kind == .request else { return }
         let look = programs.look(at: process)
         event.finding = look.finding
-        event.application = look.application
+        event.application = event.application ?? look.application
+    }
+
+    /// Adds what the first bytes of a connection said.
+    func fill(_ event: inout Event, _ flight: Flight) {
+        event.application = flight.application.rawValue
+        event.flight = FlightRecord(flight, isAllowed: event.verdict == .allow)
+        guard event.verdict != .allow else { return }
+        switch flight.application {
+        case .stratum: event.finding = .miningStratum
+        case .ssh where event.destination?.port != 22: event.finding = event.finding ?? .sshOnWrongPort
+        default: break
+        }
     }
 
     /// Groups a denied, held or observed request under its number.

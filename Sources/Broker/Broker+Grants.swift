@@ -12,6 +12,7 @@ package enum GrantError: Error, Hashable, Sendable, CustomStringConvertible {
     case withoutPorts(Destination)
     case denied(Subject, Decision)
     case allowed(Subject)
+    case toBeProved(Subject, Set<ApplicationProtocol>)
 
     package var description: String {
         switch self {
@@ -25,6 +26,9 @@ package enum GrantError: Error, Hashable, Sendable, CustomStringConvertible {
             "\(subject): \(decision.reason.rawValue)"
                 + (decision.rule.map { " '\($0)'" } ?? "") + " beats every approval; change the policy"
         case .allowed(let subject): "\(subject) is allowed already"
+        case .toBeProved(let subject, let protocols):
+            "\(subject) is allowed when its first flight is \(protocols.map(\.rawValue).sorted().joined(separator: " or ")) and "
+                + "names what the rule does; add the name, or a rule with another protocol, to the policy"
         }
     }
 }
@@ -76,6 +80,7 @@ extension Broker {
         request id: Int64,
         for duration: Instant.Span,
         ports: Set<ServicePort> = defaultPorts,
+        application: ApplicationProtocol? = nil,
         reason: String?,
         actor: String,
         at now: Instant,
@@ -91,6 +96,7 @@ extension Broker {
             workload: workload.name,
             subject: request.subject,
             ports: request.subject.name == nil ? [] : ports,
+            application: request.subject.name == nil ? nil : application,
             granted: wall(now),
             duration: duration,
             expiry: now + duration,
@@ -123,7 +129,9 @@ extension Broker {
             }
             let decision = decide(destination, of: workload)
             guard isGrantable(workload, destination) else { return .denied(subject, decision) }
-            return decision.verdict == .allow ? .allowed(subject) : nil
+            if decision.isPlain { return .allowed(subject) }
+            // An approval of the address would let anything be spoken to whoever shares it.
+            return decision.protocols.isEmpty ? nil : .toBeProved(subject, decision.protocols)
         case .name(let name):
             let decision = workload.decide(name: name, type: "A")
             if decision.verdict == .allow { return .allowed(subject) }
@@ -236,6 +244,7 @@ extension Broker {
     /// Nothing that was answered for before counts any more.
     mutating func clearAnswers() -> BrokerAction {
         attempts.removeAll()
+        flows.forgetPassed()
         return .clear(["answers4", "answers6", "arrivals4", "arrivals6"])
     }
 

@@ -1,14 +1,19 @@
 package import Model
 internal import Policy
 internal import Ruleset
+internal import Wire
 
 extension Broker {
     /// Answers one question of the kernel.
-    package mutating func handle(_ question: PacketQuestion, at now: Instant) -> [BrokerAction] {
+    ///
+    /// `bytes` are what `question.packet` was read from.
+    package mutating func handle(_ question: PacketQuestion, in bytes: RawSpan, at now: Instant) -> [BrokerAction] {
         switch question.kind {
         case .sender, .receiver: identify(question, at: now)
         case .unmarked: judgeUnmarked(question, at: now)
-        case .outbound: judge(question, at: now)
+        case .outbound: judge(question, in: bytes, at: now)
+        case .flight: judgeFlight(question, in: bytes, at: now)
+        case .greeting: judgeGreeting(question, in: bytes, at: now)
         case .reply: judgeReply(question, at: now)
         case .loopback: judgeLoopback(question, at: now)
         case .inbound: judgeInbound(question, at: now)
@@ -31,6 +36,10 @@ extension Broker {
         let table = pins[name]
         let known = isOpen ? table?.namesEver(of: destination.address) : table?.names(of: destination.address)
         let decision = decide(workload, destination, process, names: known ?? [])
+        if decision.verdict == .allow, !decision.protocols.isEmpty, isOpen {
+            // Its first flight is long past: it stays what it was judged to be then.
+            return Decision(verdict: .allow, reason: decision.reason, rule: decision.rule, name: decision.name)
+        }
         guard decision.verdict == .deny else { return decision }
         if settings.observesOnly { return Decision(verdict: .observe, reason: .observeMode, rule: decision.rule) }
         guard decision.reason == .unknownDestination else { return decision }
@@ -60,13 +69,24 @@ extension Broker {
                 names: names,
             ),
         )
-        guard decision.verdict == .deny,
-            decision.reason == .unknownDestination || decision.reason == .wrongExecutable,
-            let grant = grant(for: workload.name, destination, names)
+        let grants = grants(for: workload.name, destination, names)
+        guard !grants.isEmpty, !decision.isPlain,
+            decision.verdict == .allow || decision.reason == .unknownDestination || decision.reason == .wrongExecutable
         else { return decision }
-        var allowed = Decision(verdict: .allow, reason: .grant, rule: "grant \(grant.id)")
-        allowed.name = grant.subject.name
-        return allowed
+        let protocols = Set(grants.map { $0.application(over: destination.transport) })
+        guard decision.verdict != .allow || protocols.contains(.any) else {
+            var wider = decision
+            wider.protocols.formUnion(protocols)
+            return wider
+        }
+        let grant = grants.first { $0.application(over: destination.transport) == .any } ?? grants[0]
+        return Decision(
+            verdict: .allow,
+            reason: .grant,
+            rule: "grant \(grant.id)",
+            name: grant.subject.name,
+            protocols: protocols.contains(.any) ? [] : protocols,
+        )
     }
 
     func decideUngoverned(_ identity: Identity, _ destination: Destination) -> Decision {
@@ -84,30 +104,41 @@ extension Broker {
         }
     }
 
-    private func grant(for workload: String, _ destination: Destination, _ names: [DomainName]) -> Grant? {
+    /// The grants that cover a destination, which was answered for these names; in order of their numbers.
+    func grants(for workload: String, _ destination: Destination, _ names: [DomainName]) -> [Grant] {
+        guard !grants.isEmpty else { return [] }
         let port = ServicePort(transport: destination.transport, port: destination.port)
-        return grants.values.first { grant in
+        let found = grants.values.filter { grant in
             guard grant.state == .active, grant.workload == workload else { return false }
             switch grant.subject {
             case .address(let granted): return granted == destination
             case .name(let name): return names.contains(name) && grant.ports.contains(port)
             }
         }
+        return found.sorted { $0.id < $1.id }
     }
 
-    mutating func judge(_ question: PacketQuestion, at now: Instant) -> [BrokerAction] {
+    mutating func judge(_ question: PacketQuestion, in bytes: RawSpan, at now: Instant) -> [BrokerAction] {
         guard let sender = question.sender else { return refuseUnknown(question, at: now) }
         if hasMoved(sender, at: now) { return dropAnother(question) }
+        if !question.opensFlow, flows[FlowKey(question)] != nil { return judgeFlight(question, in: bytes, at: now) }
         let (assignment, changes) = learn(sender)
         let decision = decide(
             assignment.identity,
             question.destination,
             sender.process,
-            isOpen: !question.opensFlow,
+            isOpen: !question.opensFlow && sender.isConnected,
         )
         var actions: [BrokerAction] = [.change(changes)]
         if let name = decision.name, decision.verdict == .allow {
             actions += prolong(assignment.identity, question.destination, name, at: now)
+        }
+        if isToBeProved(question, decision) {
+            return actions + begin(question, assignment.identity, decision, sender, in: bytes, at: now)
+        }
+        var question = question
+        if question.destination.transport == .udp, decision.verdict != .allow {
+            question.flight = look(question, bytes)
         }
         return actions + settle(question, assignment.identity, decision, local: sender, at: now)
     }
@@ -127,7 +158,7 @@ extension Broker {
             return [.change(changes)]
                 + answer(question, identity, .inbound, in: "answers", at: now).actions
         }
-        let decision = decide(identity, question.destination, sender.process)
+        let decision = unproved(decide(identity, question.destination, sender.process))
         return [.change(changes)] + settle(question, identity, decision, local: sender, at: now)
     }
 
@@ -172,7 +203,7 @@ extension Broker {
             guard admits != nil else { return Decision(verdict: .deny, reason: .notListening) }
             if from == .unidentified { return Decision(verdict: .allow, reason: .rule, rule: admits?.name) }
         }
-        return decide(from, question.destination, process)
+        return unproved(decide(from, question.destination, process))
     }
 
     /// A packet that belongs to no connection: nobody's passes, a workload's never does.
@@ -268,5 +299,25 @@ extension Broker {
         openWindows[.unidentified, default: 0] += 1
         windows[key] = Window(event: event, closes: now + Self.window, told: 0)
         return [.answer(question.reference, .drop), .record(event)]
+    }
+}
+
+extension Broker {
+    /// What is left of a decision where no first flight can be waited for: on loopback, and for what answers somebody else.
+    func unproved(_ decision: Decision) -> Decision {
+        guard decision.verdict == .allow, !decision.protocols.isEmpty else { return decision }
+        return refusal(.wrongProtocol, of: decision)
+    }
+
+    /// A refusal of what the decision let begin; in observe mode nothing is refused.
+    func refusal(_ reason: Reason, of decision: Decision) -> Decision {
+        if decision.verdict == .observe { return decision }
+        let isObserved = settings.observesOnly
+        return Decision(
+            verdict: isObserved ? .observe : .deny,
+            reason: isObserved ? .observeMode : reason,
+            rule: decision.rule,
+            name: decision.name,
+        )
     }
 }

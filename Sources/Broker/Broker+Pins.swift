@@ -83,12 +83,12 @@ extension Broker {
         }
         for grant in grants.values
         where grant.state == .active && grant.workload == workload.name && grant.subject == .name(name) {
-            ports.formUnion(grant.ports)
+            ports.formUnion(grant.ports.filter { grant.application(over: $0.transport) == .any })
         }
         return ports.filter { port in
             let destination = Destination(address: address, port: port.port, transport: port.transport)
-            return decide(workload, destination, nil, names: [name]).verdict == .allow
-                && workload.decide(Policy.Question(destination: destination)).verdict != .allow
+            return decide(workload, destination, nil, names: [name]).isPlain
+                && !workload.decide(Policy.Question(destination: destination)).isPlain
         }
     }
 

@@ -24,6 +24,9 @@ extension Broker {
             if policies[name]?.usesNames == true { named.insert(name) } else { named.remove(name) }
         }
 
+        let lost = Set(gone.compactMap { assignments[$0]?.identity })
+        var ended = giveUpFlights(at: now) { lost.contains($0.identity) }
+        for identity in lost { flows.forgetProved(identity) }
         for name in gone {
             guard let assignment = assignments.removeValue(forKey: name), let old = oldPolicies[name] else { continue }
             changes += Elements.policy(of: old, identity: assignment.identity).map(\.undone)
@@ -63,9 +66,11 @@ extension Broker {
             let renewed = renewPins(of: name, at: now)
             changes += renewed.changes
             dropped += renewed.dropped
-            // What only the broker knows may have become narrower too: the mode for the unknown, rules with a program,
-            // which take what they cover out of the unknown, and names of which there are pins.
-            let programs = old.allow != new.allow && (old.allow + new.allow).contains { $0.executable != nil }
+            // What only the broker knows may have become narrower too: the mode for the unknown, rules with a program or a
+            // protocol, which take what they cover out of the unknown, and names of which there are pins.
+            let programs =
+                old.allow != new.allow
+                && (old.allow + new.allow).contains { $0.executable != nil || $0.application != .any }
             let isNarrower =
                 difference.contains { !$0.remove.isEmpty } || programs || old.unknown != new.unknown
                 || old.deny != new.deny || renewed.isNarrower || (old.allow != new.allow && pins[name] != nil)
@@ -95,8 +100,9 @@ extension Broker {
 
         let (moved, identityChanges) = resolveAgain(at: now)
         changes += identityChanges
+        ended += giveUpFlights(at: now) { moved.contains($0.sender.cgroup) }
         let touched = !(added.isEmpty && gone.isEmpty && changed.isEmpty) || oldSettings != settings
-        guard touched else { return [] }
+        guard touched else { return ended }
 
         // Identities whose requests may be judged otherwise now: nothing that was settled before counts for them.
         let affected = Set(rechecked).union(goneIdentities).union(changed.compactMap { assignments[$0]?.identity })
@@ -111,6 +117,7 @@ extension Broker {
         }
         if !dropped.isEmpty { actions.append(.savePins([], dropped: dropped)) }
         if !saved.isEmpty || !removed.isEmpty { actions.append(.saveAssignments(saved, removed: removed)) }
+        actions += ended
         if !moved.isEmpty { actions.append(.unstamp(moved)) }
         actions += rechecked.map { .recheck($0) }
         return actions

@@ -39,6 +39,7 @@ extension Broker {
         guard question.opensFlow, isFirst else { return actions }
         var event = event(of: question, identity: identity, at: now)
         fill(&event, decision, local)
+        if let flight = question.flight { fill(&event, flight) }
         note(&event, at: now)
         actions.append(.record(event))
         return actions
@@ -106,6 +107,7 @@ extension Broker {
         guard now - attemptsForgotten >= .milliseconds(Int64(Self.answerLifetime)) else { return }
         attemptsForgotten = now
         attempts = attempts.filter { now < $0.value.until }
+        flows.forgetPassed(at: now)
     }
 
     /// What is answered when the request has a window; nil when it has none.
@@ -132,6 +134,7 @@ extension Broker {
         let kind = key.kind
         var event = event(of: question, identity: identity, at: now)
         fill(&event, decision, local)
+        if let flight = question.flight { fill(&event, flight) }
         if !question.opensFlow, decision.reason == .unknownDestination || decision.reason == .unidentified {
             // It was let through before: by a rule or a grant that is gone.
             event.reason = .revoked

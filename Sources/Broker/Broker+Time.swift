@@ -17,6 +17,7 @@ extension Broker {
         for grant in grants.values where grant.state == .active && grant.expiry <= now {
             actions += end(grant, as: .expired, actor: nil, reason: nil, at: now)
         }
+        actions += endFlows(at: now) + closeFlightWindows(at: now)
         actions += closeNameWindows(at: now) + endPins(at: now) + takeReminders(at: now)
         forgetAttempts(at: now)
         movedCgroups = movedCgroups.filter { now < $0.value }
@@ -25,7 +26,9 @@ extension Broker {
     }
 
     /// Every window, for a daemon that stops: what the kernel has counted is told of.
-    package mutating func closeWindows(at now: Instant) -> [BrokerAction] { windows.keys.map { .settle($0) } }
+    package mutating func closeWindows(at now: Instant) -> [BrokerAction] {
+        windows.keys.map { .settle($0) } + closeFlightWindows(at: now, all: true)
+    }
 
     /// The kernel has let go of a window's element, which had met this many packets.
     package mutating func settled(_ key: Window.Key, packets: UInt64, at now: Instant) -> [BrokerAction] {
@@ -64,7 +67,7 @@ extension Broker {
             note(&event, at: now)
             return [.record(event)]
         }
-        guard let local = packet.local else {
+        guard let local = packet.local, !isAnothers(packet, local) else {
             event.verdict = .allow
             event.reason = .rule
             event.message = "the process was gone before it could be asked for"
@@ -92,7 +95,7 @@ extension Broker {
         var actions: [BrokerAction] = isOwn ? [.change(changes)] : [.change(changes), .record(event)]
         // What any program may do by the policy itself needs no second look; a grant and a pin can end while no daemon runs.
         let general = decide(identity, packet.destination, nil)
-        let isRule = identity.isWorkload && general.reason == .rule && general.name == nil
+        let isRule = identity.isWorkload && general.reason == .rule && general.name == nil && general.isPlain
         if let name = decision.name { actions += prolong(identity, packet.destination, name, at: now) }
         let key = Window.Key(isRule ? .lately : .seen, identity, packet.destination)
         if windows[key] == nil, openWindows[identity, default: 0] < Self.windowLimit {
@@ -102,6 +105,13 @@ extension Broker {
             actions.append(.change([ElementChange(set: key.set, add: [element])]))
         }
         return actions
+    }
+
+    /// Whether a datagram's port has another owner by now, who could not have sent it.
+    private func isAnothers(_ packet: LoggedPacket, _ local: Facts) -> Bool {
+        guard packet.kind == .allowed, packet.destination.transport == .udp else { return false }
+        let identity = resolve(path: local.path, uid: local.uid).identity
+        return decide(identity, packet.destination, local.process).verdict != .allow
     }
 
     /// Nobody approved it in time.

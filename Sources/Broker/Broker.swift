@@ -1,7 +1,7 @@
 package import Model
 package import Policy
 package import Ruleset
-internal import Wire
+package import Wire
 
 /// Judges every request that the kernel cannot settle alone.
 ///
@@ -91,6 +91,7 @@ package struct Broker {
         let port: UInt16
     }
 
+    let cryptography: any Cryptography
     package internal(set) var settings: Settings
     package internal(set) var policies: PolicySet
     package internal(set) var assignments: [String: Assignment]
@@ -123,6 +124,8 @@ package struct Broker {
     var nameBudgets: [Identity: NameBudget] = [:]
     /// What was decided of names, until something changes.
     var knownNames: [Identity: [DNSQuestion: Decision]] = [:]
+    var flows = FlowTable()
+    var flightWindows: [FlightWindow.Key: FlightWindow] = [:]
     var pins: [String: PinTable] = [:]
     var pinsDue = Agenda<PinKey>()
     var reminders: [Reminder: Instant] = [:]
@@ -142,8 +145,14 @@ package struct Broker {
     ///
     /// `assignments` are those of an earlier daemon: numbers and generations go on, so that the stamps of open connections
     /// stay valid.
-    package init(settings: Settings, policies: PolicySet, assignments: [String: Assignment] = [:]) {
+    package init(
+        settings: Settings,
+        policies: PolicySet,
+        assignments: [String: Assignment] = [:],
+        cryptography: any Cryptography,
+    ) {
         self.settings = settings
+        self.cryptography = cryptography
         self.policies = policies
         self.assignments = [:]
         for (name, identity) in Self.reserved {
@@ -222,6 +231,9 @@ package struct Broker {
 
     func wall(_ now: Instant) -> WallTime { WallTime(microseconds: (now.nanoseconds + wallOffset) / 1000) }
 
+    /// When `letGo` is due; nil when nothing waits for that.
+    package var promptDeadline: Instant? { flows.earliestLettingGo }
+
     /// When `tick` is next due; nil when nothing waits for a time.
     package var nextDeadline: Instant? {
         var next: Instant?
@@ -232,6 +244,8 @@ package struct Broker {
         for window in nameWindows.values { note(window.closes) }
         if let due = pinsDue.earliest { note(due) }
         if let due = remindersDue.earliest { note(due) }
+        if let due = flows.earliest { note(due) }
+        for window in flightWindows.values { note(window.closes) }
         return next
     }
 }

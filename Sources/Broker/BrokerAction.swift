@@ -1,4 +1,5 @@
 package import Model
+package import Policy
 package import Ruleset
 package import Wire
 
@@ -10,9 +11,19 @@ package enum BrokerAction: Hashable, Sendable {
         case drop
         /// The packet meets the same rules again, and finds what the changes made.
         case again
+        /// The packet passes, and nothing else of its connection.
+        case pass
     }
 
     case change([ElementChange])
+    /// As `change`, once the answers of the same list were sent.
+    case changeAfter([ElementChange])
+    /// Gives an open connection this stamp.
+    case stamp(FlowKey, Stamp)
+    /// Ends an open connection: program and peer learn of it.
+    case destroy(FlowKey)
+    /// As `destroy`, of one whose first flight did not come in time; answered with `expired`.
+    case expire(FlowKey)
     /// Replaces all elements of these sets by nothing.
     case clear([String])
     case answer(PacketReference, Answer)
@@ -43,6 +54,8 @@ package struct Grant: Hashable, Sendable {
     package let subject: Subject
     /// On which ports, for a name.
     package let ports: Set<ServicePort>
+    /// What must be spoken there, for a name; nil where nobody said.
+    package let application: ApplicationProtocol?
     package let granted: WallTime
     /// How long it was approved for.
     package let duration: Instant.Span
@@ -59,6 +72,7 @@ package struct Grant: Hashable, Sendable {
         workload: String,
         subject: Subject,
         ports: Set<ServicePort> = [],
+        application: ApplicationProtocol? = nil,
         granted: WallTime,
         duration: Instant.Span,
         expiry: Instant,
@@ -71,6 +85,7 @@ package struct Grant: Hashable, Sendable {
         self.workload = workload
         self.subject = subject
         self.ports = ports
+        self.application = application
         self.granted = granted
         self.duration = duration
         self.expiry = expiry
@@ -78,6 +93,12 @@ package struct Grant: Hashable, Sendable {
         self.actor = actor
         self.request = request
         self.state = state
+    }
+
+    /// What must be spoken over a transport: TLS and QUIC for a name where nobody said.
+    package func application(over transport: Transport) -> ApplicationProtocol {
+        guard subject.name != nil else { return .any }
+        return application ?? (transport == .udp ? .quic : .tls)
     }
 }
 

@@ -1,5 +1,7 @@
+internal import Inspection
 package import Model
 package import Ruleset
+package import Wire
 
 /// What is known for certain of one end of a connection: the socket's own cgroup and user.
 package struct Facts: Hashable, Sendable {
@@ -8,6 +10,8 @@ package struct Facts: Hashable, Sendable {
     /// Its path, starting with a slash.
     package var path: String
     package var uid: UInt32?
+    /// Whether the socket is connected to where the packet goes: what belongs to no connection proves nothing by claiming to.
+    package var isConnected: Bool
     /// The process that holds the socket, as it was while the packet waited.
     package var process: ProcessRecord?
     /// The configured environment variables of the process.
@@ -17,12 +21,14 @@ package struct Facts: Hashable, Sendable {
         cgroup: UInt64,
         path: String,
         uid: UInt32?,
+        isConnected: Bool = true,
         process: ProcessRecord? = nil,
         context: [String: String] = [:],
     ) {
         self.cgroup = cgroup
         self.path = path
         self.uid = uid
+        self.isConnected = isConnected
         self.process = process
         self.context = context
     }
@@ -45,7 +51,7 @@ package struct PacketQuestion: Hashable, Sendable {
     package var reference: PacketReference
     /// What is asked for.
     ///
-    /// For a request from outside: the peer's address, and the local port it asks for.
+    /// For a request from outside: the peer's address, and the local port it asks for; for what a server says: the server.
     package var destination: Destination
     /// The other port: the local one, or for a request from outside the peer's.
     package var otherPort: UInt16
@@ -55,6 +61,10 @@ package struct PacketQuestion: Hashable, Sendable {
     package var opensFlow: Bool
     /// What a request for a name asks for, in a packet to a name server.
     package var name: DomainName?
+    /// The packet itself, when its payload is at hand too.
+    package var packet: Packet?
+    /// What its payload says, where it was looked at.
+    var flight: Flight?
     /// The end that sends, when it is on this host.
     package var sender: Facts?
     /// The end that would receive, when it is on this host.

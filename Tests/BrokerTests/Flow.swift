@@ -36,6 +36,8 @@ struct Packet {
     let opensFlow: Bool
     /// An answer of the process to what came from outside.
     let isReply: Bool
+    /// It has data, or ends the connection.
+    var isBare = true
     /// The mark of a connection that is not confirmed: every first packet has its own.
     var mark: UInt32 = 0
     var kind = Layout.Question.sender

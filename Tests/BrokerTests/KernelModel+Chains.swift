@@ -133,6 +133,13 @@ extension KernelModel {
         let isPorted = flow.destination.transport.hasPorts
         if flow.kind == .loopback, isPorted { return .accepted(how: "loopback") }
         if isPorted, let fate = lately(&flow, at: now) { return fate }
+        if flow.destination.transport == .tcp, !packet.opensFlow {
+            switch Stamp.State(rawValue: UInt8(truncatingIfNeeded: flow.mark)) {
+            case .inspecting: return packet.isBare ? .accepted(how: "handshake") : .asked(.flight)
+            case .denied: return .refused(isCounted: false)
+            default: break
+            }
+        }
         if holds("open", host(flow.identity), at: now) { return end("allow", &flow, at: now) }
         if let fate = isPorted ? judge(&flow, at: now) : others(&flow, at: now) { return fate }
         return .asked(packet.isReply ? .reply : .outbound)

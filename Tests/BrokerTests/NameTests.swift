@@ -16,6 +16,7 @@ struct NameTests {
         deny: [String] = [],
         ports: [String] = ["443"],
         addresses: [String] = [],
+        application: ApplicationProtocol = .any,
         executable: String? = nil,
         unknown: UnknownMode = .deny,
     ) throws -> Workload {
@@ -27,7 +28,7 @@ struct NameTests {
                     name: "names",
                     targets: try targets(names),
                     ports: ports,
-                    application: .tls,
+                    application: application,
                     executable: executable
                 ),
             )
@@ -119,6 +120,21 @@ struct NameTests {
         // The same again changes nothing.
         let again = try Self.release(&scenario, identity, "packages.example.org", [Self.given])
         #expect(again.actions.isEmpty)
+    }
+
+    @Test(arguments: [ApplicationProtocol.tls, .http, .ssh])
+    func whatMustBeProvedIsPinnedButNotInTheKernel(_ application: ApplicationProtocol) throws {
+        let workload = try Self.workload(["packages.example.org"], application: application)
+        var (scenario, identity) = try Self.start(workload)
+        let (withheld, actions) = try Self.release(&scenario, identity, "packages.example.org", [Self.given])
+        #expect(withheld.isEmpty)
+        #expect(actions.changes.isEmpty)
+        #expect(scenario.broker.pinSummaries().map(\.address) == [Self.given])
+        let decision = scenario.broker.decide(identity, Self.destination(Self.given), nil)
+        #expect((decision.verdict, decision.protocols) == (.allow, [application]))
+        // What is open was proved when it began.
+        let open = scenario.broker.decide(identity, Self.destination(Self.given), nil, isOpen: true)
+        #expect((open.isPlain, open.rule) == (true, "names"))
     }
 
     @Test(arguments: ["10.0.0.1", "127.0.0.1", "::1", "169.254.169.254", "64:ff9b::a9fe:a9fe"])
@@ -223,7 +239,7 @@ struct NameTests {
         let decision = scenario.broker.mayAsk(identity, question, at: scenario.now)
         _ = scenario.broker.note(identity, question, decision, local: Scenario.facts("/train"), at: scenario.now)
         let request = try #require(scenario.broker.requestSummaries.first { $0.subject.name != nil })
-        let (grant, _) = try scenario.approve(request.id).get()
+        let (grant, _) = try scenario.approve(request.id, application: .any).get()
         #expect(grant.subject == .name(try DomainName("mirror.example.org")))
         let granted = scenario.broker.mayAsk(identity, question, at: scenario.now)
         #expect(granted.reason == .grant)

@@ -47,13 +47,14 @@ struct ReloadTests {
         #expect(narrower.added("current").count == 3)
     }
 
-    @Test(arguments: ["deny", "mode", "program"])
+    @Test(arguments: ["deny", "mode", "program", "protocol"])
     func whatOnlyTheBrokerKnowsRaisesItToo(_ kind: String) throws {
-        let before = try Scenario.workload(
+        var before = try Scenario.workload(
             allow: [Self.web],
             unknown: kind == "mode" ? .observe : .deny,
             executable: kind == "program" ? "/usr/bin/curl" : nil,
         )
+        if kind == "protocol" { before.allow[0].application = .tls }
         var scenario = try Scenario([before])
         var after = before
         switch kind {
@@ -96,6 +97,7 @@ struct ReloadTests {
             settings: Broker.Settings(),
             policies: try PolicySet([renamed]),
             assignments: ["train": Assignment(identity: old, generation: 3)],
+            cryptography: NoCryptography(),
         )
         #expect(next.assignments["renamed"]?.identity != old)
     }
@@ -118,7 +120,12 @@ struct ReloadTests {
     @Test func assignmentsGoOnOverARestart() throws {
         let known = Assignment(identity: Identity(number: 77), generation: 9)
         let policies = try PolicySet([try Scenario.workload(), try Scenario.workload("other")])
-        let broker = Broker(settings: Broker.Settings(), policies: policies, assignments: ["train": known])
+        let broker = Broker(
+            settings: Broker.Settings(),
+            policies: policies,
+            assignments: ["train": known],
+            cryptography: NoCryptography(),
+        )
         #expect(broker.assignments["train"] == known)
         #expect(broker.assignments["other"]?.identity.number == Identity.firstWorkload)
     }

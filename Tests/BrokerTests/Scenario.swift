@@ -9,13 +9,14 @@ import Testing
 struct Scenario {
     var broker: Broker
     var now = Instant(nanoseconds: 5_000_000_000_000)
-    private var packet: UInt32 = 0
+    /// The number of the last packet that was asked about.
+    private(set) var packet: UInt32 = 0
 
     /// Where the workloads' processes run, and others.
     static let cgroups: [String: UInt64] = ["/train": 10, "/other": 11, "/host": 12, "/egressd": 13]
 
     init(_ workloads: [Workload], settings: Broker.Settings = Broker.Settings(unidentified: .deny)) throws {
-        broker = Broker(settings: settings, policies: try PolicySet(workloads))
+        broker = Broker(settings: settings, policies: try PolicySet(workloads), cryptography: NoCryptography())
     }
 
     /// A workload `train` in `/train`; `allow` and `deny` are `NAME ADDRESS PORT`.
@@ -79,10 +80,9 @@ struct Scenario {
         to receiver: Facts? = nil,
         opens: Bool = true,
     ) -> [BrokerAction] {
-        packet += 1
         let question = PacketQuestion(
             kind: kind,
-            reference: PacketReference(queue: 8100 + kind.rawValue, packet: packet),
+            reference: nextReference(kind),
             destination: destination,
             otherPort: port,
             source: .v4(0x7f00_0001),
@@ -95,6 +95,12 @@ struct Scenario {
         return broker.handle(question, at: now)
     }
 
+    /// What the next packet is called that waits with this question.
+    mutating func nextReference(_ kind: Layout.Question) -> PacketReference {
+        packet += 1
+        return PacketReference(queue: 8100 + kind.rawValue, packet: packet)
+    }
+
     mutating func pass(_ span: Instant.Span) -> [BrokerAction] {
         now = now + span
         return broker.tick(at: now)
@@ -104,8 +110,19 @@ struct Scenario {
         broker.load(try PolicySet(workloads), settings ?? broker.settings, at: now)
     }
 
-    mutating func approve(_ request: Int64, seconds: Int64 = 60) -> Result<(Grant, [BrokerAction]), GrantError> {
-        broker.approve(request: request, for: .seconds(seconds), reason: "a reason", actor: "root", at: now)
+    mutating func approve(
+        _ request: Int64,
+        seconds: Int64 = 60,
+        application: ApplicationProtocol? = nil,
+    ) -> Result<(Grant, [BrokerAction]), GrantError> {
+        broker.approve(
+            request: request,
+            for: .seconds(seconds),
+            application: application,
+            reason: "a reason",
+            actor: "root",
+            at: now,
+        )
     }
 }
 

@@ -18,6 +18,7 @@ extension Simulation {
         for action in actions {
             switch action {
             case .change(let changes): kernel.apply(changes, at: now)
+            case .changeAfter, .stamp, .destroy, .expire: fail("nothing was to be inspected here")
             case .clear(let sets): kernel.clear(sets)
             case .answer(let reference, let answer): answers.append((reference, answer))
             case .record(let event): record(event, of: number)
@@ -102,6 +103,7 @@ extension Simulation {
         }
         switch answer {
         case .again: meet(packet, from: packet.kind)
+        case .pass: fail("nothing was to be inspected here")
         case .drop:
             guard !isOrphan, let flow = flows[packet.flow] else {
                 mistaken += packet.toldRefused

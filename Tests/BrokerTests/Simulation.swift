@@ -57,7 +57,7 @@ struct Simulation {
         var random = SplitMix(state: seed)
         policies = Universe.policies(after: .empty, &random)
         settings = Universe.settings(&random)
-        broker = Broker(settings: settings, policies: policies)
+        broker = Broker(settings: settings, policies: policies, cryptography: NoCryptography())
         kernel = KernelModel(renewsTimeouts: Bool.random(using: &random))
         listeners = (0..<16).map { _ in Int.random(in: 0..<Universe.processes.count, using: &random) }
         self.random = random
