@@ -41,6 +41,7 @@ let package = Package(
         shim("CNetfilter", libraries: ["mnl", "nftnl"]),
         .systemLibrary(name: "CYAML"),
         .systemLibrary(name: "CSQLite"),
+        .systemLibrary(name: "CCrypto"),
 
         // Pure: values in, values out.
         target("Model"),
@@ -48,7 +49,8 @@ let package = Package(
         target("Ruleset", ["Model", "Policy"]),
         target("Wire", ["Model"]),
         target("Resolver", ["Model", "Wire"]),
-        target("Broker", ["Model", "Policy", "Ruleset", "Wire"]),
+        target("Inspection", ["Model", "Wire"]),
+        target("Broker", ["Model", "Policy", "Ruleset", "Wire", "Inspection"]),
 
         // Bindings: one family of C each.
         target("PolicyFiles", ["Model", "Policy", "CYAML"]),
@@ -56,19 +58,20 @@ let package = Package(
         target("Netfilter", ["Model", "Ruleset", "Wire", "CNetfilter"]),
         target("Record", ["Model", "CSQLite"]),
         target("Control", ["Model", "System"]),
+        target("Crypto", ["Wire", "CCrypto"]),
 
         // Composition.
         target(
             "Daemon",
             [
-                "Model", "Policy", "Ruleset", "Wire", "Resolver", "Broker", "PolicyFiles", "System", "Netfilter",
-                "Record", "Control",
+                "Model", "Policy", "Ruleset", "Wire", "Resolver", "Inspection", "Broker", "PolicyFiles", "System",
+                "Netfilter", "Record", "Control", "Crypto",
             ],
         ),
         .executableTarget(
             name: "egressd",
             dependencies: [
-                "Model", "Policy", "Ruleset", "Broker", "PolicyFiles", "System", "Control", "Daemon",
+                "Model", "Policy", "Ruleset", "Broker", "PolicyFiles", "System", "Control", "Crypto", "Daemon",
             ],
             swiftSettings: strict,
         ),
@@ -81,16 +84,39 @@ let package = Package(
             swiftSettings: strict,
         ),
 
+        // What Tests/Lab/test_*_wire.py ask the readers of first flights by; not a part of the product.
+        .executableTarget(
+            name: "wirecheck",
+            dependencies: ["Model", "Wire", "Crypto"],
+            path: "Tests/WireCheck",
+            swiftSettings: strict,
+        ),
+
+        // How fast the readers of first flights are; not a part of the product.
+        .target(
+            name: "CAllocations",
+            path: "Tests/Bench/Allocations",
+            cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])],
+        ),
+        .executableTarget(
+            name: "readerbench",
+            dependencies: ["Model", "Wire", "Crypto", "CAllocations"],
+            path: "Tests/Bench/Readers",
+            swiftSettings: strict,
+        ),
+
         tests("ModelTests", ["Model"]),
         tests("PolicyTests", ["Model", "Policy"]),
         tests("PolicyFilesTests", ["Model", "Policy", "PolicyFiles"], fixtures: true),
         tests("RulesetTests", ["Model", "Policy", "Ruleset", "PolicyFiles"], fixtures: true),
         tests("WireTests", ["Model", "Wire"]),
         tests("ResolverTests", ["Model", "Wire", "Resolver"]),
-        tests("BrokerTests", ["Model", "Policy", "Ruleset", "Wire", "Broker"]),
+        tests("InspectionTests", ["Model", "Wire", "Inspection", "Crypto"], fixtures: true),
+        tests("BrokerTests", ["Model", "Policy", "Ruleset", "Wire", "Inspection", "Broker"]),
         tests("SystemTests", ["Model", "System"]),
         tests("RecordTests", ["Model", "Record"]),
         tests("ControlTests", ["Model", "System", "Control"]),
+        tests("CryptoTests", ["Wire", "Crypto"], fixtures: true),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu17,

@@ -62,7 +62,7 @@ package enum ControlInterface {
         type Grant (
           grant: int,
           workload: string,
-          # address, port, transport; or name, and ports as Approve takes them
+          # address, port, transport; or name, and ports and protocol as Approve takes them
           destination: object,
           created: string,
           expires: string,
@@ -108,8 +108,9 @@ package enum ControlInterface {
         method Requests() -> (requests: []Request)
 
         # Lets a request pass for a time: its workload may reach its destination. ports is for a request by name, each
-        # a single one (443, 8443/udp), at most 16, and 443 when missing.
-        method Approve(request: int, seconds: int, reason: ?string, ports: ?[]string) -> (grant: Grant)
+        # a single one (443, 8443/udp), at most 16, and 443 when missing. So is protocol, what must be spoken there: tls, http,
+        # ssh, quic, any; when missing tls, and quic over UDP.
+        method Approve(request: int, seconds: int, reason: ?string, ports: ?[]string, protocol: ?string) -> (grant: Grant)
 
         # The grants in force, the next to expire first.
         method Grants() -> (grants: []Grant)

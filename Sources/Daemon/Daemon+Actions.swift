@@ -14,8 +14,31 @@ extension Daemon {
             switch action {
             case .change(let changes):
                 pendingChanges += changes
+            case .changeAfter(let changes):
+                laterChanges.formUnion(changes)
+            case .stamp(let key, let stamp):
+                // What was changed for it comes into force first.
+                applyPending()
+                let destination = key.destination
+                let isStamped = connections.restamp(
+                    destination.transport,
+                    from: (key.local, key.localPort),
+                    to: (destination.address, destination.port),
+                    mark: stamp.mark,
+                )
+                // What cannot be stamped would be asked about for ever.
+                if !isStamped { destroy(key) }
+            case .destroy(let key):
+                destroy(key)
+            case .expire(let key):
+                let now = Clock.now()
+                let isConnecting = socket(of: key)?.isConnecting ?? false
+                perform(
+                    isConnecting ? broker.postpone(key, at: now) : broker.expired(key, wasOpen: destroy(key), at: now),
+                    flushing: false,
+                )
             case .answer(let reference, let answer):
-                queues.answer(reference.queue, reference.packet, answer == .drop ? .drop : .again)
+                queues.answer(reference.queue, reference.packet, PacketQueues.Answer(answer))
             case .record(let event):
                 pendingEvents.append(event)
             case .clear(let sets):
@@ -60,6 +83,11 @@ extension Daemon {
     func flush() {
         applyPending()
         attempt("answering packets") { () throws(NetfilterError) in try queues.flush() }
+        if !laterChanges.isEmpty {
+            pendingChanges += laterChanges
+            laterChanges.removeAll(keepingCapacity: true)
+            applyPending()
+        }
         for event in pendingEvents { append(event) }
         pendingEvents.removeAll(keepingCapacity: true)
     }
@@ -143,6 +171,17 @@ extension Daemon {
         event.count = packets
         event.message = "refused by the kernel while no daemon ran, or just before"
         return event
+    }
+
+    /// Ends a connection; false when it had ended already, or where the kernel cannot.
+    @discardableResult
+    private func destroy(_ key: FlowKey) -> Bool { socket(of: key).map(sockets.destroy) ?? false }
+
+    private func socket(of key: FlowKey) -> SocketInfo? {
+        let (transport, remote) = (key.destination.transport, key.destination)
+        let socket = sockets.find(transport, local: key.local, key.localPort, remote: remote.address, remote.port)
+        // A listening socket would be found as well.
+        return socket.flatMap { $0.remotePort == remote.port ? $0 : nil }
     }
 
     // MARK: State
@@ -235,7 +274,11 @@ extension Daemon {
             case .address(let destination):
                 .address(AddressPrefix(destination.address), port: destination.port, destination.transport)
             case .name(let name):
-                .name(name, ports: ports(grant.ports).joined(separator: ","))
+                .name(
+                    name,
+                    ports: ports(grant.ports).joined(separator: ","),
+                    protocol: grant.application?.rawValue,
+                )
             }
         return GrantRow(
             id: grant.id,
@@ -252,12 +295,14 @@ extension Daemon {
     /// The grant of a stored row, with what is left of it; nil when that is nothing.
     static func grant(_ row: GrantRow, at now: Instant) -> Grant? {
         let remaining = row.remaining(at: Clock.wall())
-        guard remaining > .seconds(0), let (subject, ports) = subject(row.target) else { return nil }
+        guard remaining > .seconds(0), let (subject, ports, application) = subject(row.target)
+        else { return nil }
         return Grant(
             id: row.id,
             workload: row.workload,
             subject: subject,
             ports: ports,
+            application: application,
             granted: row.granted,
             duration: row.duration,
             expiry: now + remaining,
@@ -267,14 +312,19 @@ extension Daemon {
         )
     }
 
-    private static func subject(_ target: GrantRow.Target) -> (Subject, Set<ServicePort>)? {
+    private static func subject(_ target: GrantRow.Target) -> (Subject, Set<ServicePort>, ApplicationProtocol?)? {
         switch target {
         case .address(let prefix, let port?, let transport):
-            return (.address(Destination(address: prefix.address, port: port, transport: transport)), [])
+            return (.address(Destination(address: prefix.address, port: port, transport: transport)), [], nil)
         case .address:
             return nil
-        case .name(let name, let ports):
-            return ServicePort.read(ports.split(separator: ",").map(String.init)).map { (.name(name), $0) }
+        case .name(let name, let ports, let spoken):
+            // One that this egressd does not know must not become "anything".
+            let application = spoken.flatMap(ApplicationProtocol.init(rawValue:))
+            guard (spoken == nil) == (application == nil),
+                let read = ServicePort.read(ports.split(separator: ",").map(String.init))
+            else { return nil }
+            return (.name(name), read, application)
         }
     }
 
@@ -306,5 +356,15 @@ extension PortSpec {
     fileprivate var single: ServicePort? {
         guard range.lower == range.upper else { return nil }
         return ServicePort(transport: transport ?? .tcp, port: range.lower)
+    }
+}
+
+extension PacketQueues.Answer {
+    fileprivate init(_ answer: BrokerAction.Answer) {
+        switch answer {
+        case .drop: self = .drop
+        case .again: self = .again
+        case .pass: self = .pass
+        }
     }
 }

@@ -111,7 +111,11 @@ extension Daemon {
         return JSON(present: members)
     }
 
-    private func describe(_ subject: Subject, ports: Set<ServicePort> = []) -> JSON {
+    private func describe(
+        _ subject: Subject,
+        ports: Set<ServicePort> = [],
+        application: ApplicationProtocol? = nil,
+    ) -> JSON {
         switch subject {
         case .address(let destination):
             return [
@@ -123,6 +127,7 @@ extension Daemon {
             return JSON(present: [
                 "name": .string(name.text),
                 "ports": ports.isEmpty ? nil : JSON(Self.ports(ports)),
+                "protocol": JSON(application?.rawValue),
             ])
         }
     }
@@ -184,7 +189,7 @@ extension Daemon {
         let members: KeyValuePairs<String, JSON?> = [
             "grant": .integer(grant.id),
             "workload": .string(grant.workload),
-            "destination": describe(grant.subject, ports: grant.ports),
+            "destination": describe(grant.subject, ports: grant.ports, application: grant.application),
             "created": .string(grant.granted.description),
             "expires": .string((Clock.wall() + (grant.expiry - now)).description),
             "remainingSeconds": .integer(max(0, (grant.expiry - now).nanoseconds / 1_000_000_000)),
@@ -214,10 +219,18 @@ extension Daemon {
             }
             ports = read
         }
+        var application: ApplicationProtocol?
+        if let text = call.parameters["protocol"]?.string {
+            application = ApplicationProtocol(rawValue: text)
+            guard let application, ports.allSatisfy({ application.transport ?? $0.transport == $0.transport }) else {
+                return call.fail(.invalidParameter("protocol"))
+            }
+        }
         let result = broker.approve(
             request: request,
             for: .seconds(seconds),
             ports: ports,
+            application: application,
             reason: call.parameters["reason"]?.string,
             actor: actor(call.peer),
             at: Clock.now(),

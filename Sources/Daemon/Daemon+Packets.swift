@@ -38,20 +38,15 @@ extension Daemon {
                     recordUnreadable(message)
                     return
                 }
-                let question = question(
-                    reference,
-                    message,
-                    packet,
-                    bytes.extracting(message.payload),
-                    arrived: arrived,
-                )
+                let payload = bytes.extracting(message.payload)
+                let question = question(reference, message, packet, payload, arrived: arrived)
                 if question.kind == .sender || question.kind == .unmarked, question.sender == nil,
                     learnCgroups(of: message.uid)
                 {
                     queues.answer(reference.queue, reference.packet, .again)
                     return
                 }
-                perform(broker.handle(question, at: Clock.now()), flushing: false)
+                perform(broker.handle(question, in: payload, at: Clock.now()), flushing: false)
             }
         } catch {
             noteOverload(error)
@@ -85,28 +80,33 @@ extension Daemon {
     ) -> PacketQuestion {
         let kind = layout.question(ofQueue: message.queue)
         let isInbound = kind == .inbound || kind == .receiver
+        // A server's packet comes the other way round on a connection of this host's.
+        let isGreeting = kind == .greeting
         let destination = Destination(
-            address: isInbound ? packet.source : packet.destination,
-            port: packet.destinationPort,
+            address: isInbound || isGreeting ? packet.source : packet.destination,
+            port: isGreeting ? packet.sourcePort : packet.destinationPort,
             transport: packet.transport,
         )
         var question = PacketQuestion(
             kind: kind,
             reference: reference,
             destination: destination,
-            otherPort: packet.sourcePort,
-            source: packet.source,
+            otherPort: isGreeting ? packet.destinationPort : packet.sourcePort,
+            source: isGreeting ? packet.destination : packet.source,
             opensFlow: packet.opensFlow,
             uid: message.uid,
             arrived: arrived,
         )
+        question.packet = packet
         if kind == .outbound, packet.transport == .udp, packet.destinationPort == 53 {
             question.name = askedName(bytes, packet)
         }
         switch kind {
-        case .forward: break
+        case .forward, .greeting: break
+        case .flight where broker.awaits(question): break
         case .sender: question.sender = sender(of: packet, uid: message.uid, withProcess: false, mayGuess: false)
-        case .unmarked, .outbound, .reply: question.sender = sender(of: packet, uid: message.uid, withProcess: true)
+        case .unmarked, .outbound, .reply, .flight:
+            question.sender = sender(of: packet, uid: message.uid, withProcess: true)
         case .loopback:
             question.sender = sender(of: packet, uid: nil, withProcess: true)
             question.receiver = receiver(of: packet, withProcess: false)
@@ -189,20 +189,24 @@ extension Daemon {
     /// Who asks the resolver: the connection was redirected, and conntrack knows both its ends as the client's socket does.
     func asker(_ transport: Transport, _ own: SocketAddress, _ from: SocketAddress) -> Facts? {
         let reply = ((own.address, own.port), (from.address, from.port))
-        guard let asked = connections.find(transport: transport, replyFrom: reply.0, to: reply.1) else { return nil }
+        return connections.find(transport: transport, replyFrom: reply.0, to: reply.1).flatMap(opener)
+    }
+
+    /// Whose socket opened a connection.
+    func opener(of connection: Connection) -> Facts? {
         let socket = sockets.find(
-            transport,
-            local: asked.source,
-            asked.sourcePort,
-            remote: asked.destination,
-            asked.destinationPort,
+            connection.transport,
+            local: connection.source,
+            connection.sourcePort,
+            remote: connection.destination,
+            connection.destinationPort,
         )
         guard let socket, let path = path(of: socket.cgroup) else { return nil }
         return facts(socket, path, uid: socket.inode == 0 ? nil : socket.uid, withProcess: true)
     }
 
     private func facts(_ socket: SocketInfo, _ path: String, uid: UInt32?, withProcess: Bool) -> Facts {
-        var facts = Facts(cgroup: socket.cgroup, path: path, uid: uid)
+        var facts = Facts(cgroup: socket.cgroup, path: path, uid: uid, isConnected: socket.isConnected)
         guard withProcess, socket.inode != 0 else { return facts }
         let holder = inspector.holder(
             ofSocketInode: socket.inode,
@@ -223,7 +227,14 @@ extension Daemon {
         guard let holder = inspector.holderOfRawSocket(protocol: number, uid: uid, cgroups: known),
             let path = holder.process.cgroup, let id = cgroups.id(of: path)
         else { return mayGuess ? broker.likelySender(uid: uid) : nil }
-        return Facts(cgroup: id, path: path, uid: uid, process: holder.process, context: holder.context)
+        return Facts(
+            cgroup: id,
+            path: path,
+            uid: uid,
+            isConnected: false,
+            process: holder.process,
+            context: holder.context,
+        )
     }
 
     /// Learns every cgroup that has a process, of this user if there is one; whether any was new.

@@ -14,7 +14,7 @@ extension Daemon {
     /// The stamps are taken back first: whatever is sent from then on is judged anew. Then the sockets are destroyed, so
     /// that program and peer learn of it at once; where the kernel cannot, the next packet is refused with a reset.
     func cut(_ identity: Identity, generation: UInt8, _ destination: Destination) {
-        for connection in list(identity) where connection.goes(to: destination) {
+        for connection in list(identity) where connection.goes(to: destination) && !connection.isUnproved {
             connections.restamp(connection, mark: Stamp(identity, generation: generation, .new).mark)
         }
         for socket in list(destination.transport)
@@ -39,7 +39,8 @@ extension Daemon {
         let generation = broker.assignments.values.first { $0.identity == identity }?.generation ?? 0
         let stale = Stamp(identity, generation: generation, .new).mark
         let before = list(identity)
-        for connection in before where wasRaised && connection.mark & Stamp.generationMask == stale {
+        for connection in before
+        where wasRaised && connection.mark & Stamp.generationMask == stale && !connection.isUnproved {
             connections.restamp(connection, mark: stale)
         }
         guard !before.isEmpty else { return }
@@ -72,13 +73,23 @@ extension Daemon {
             [Transport.tcp, .udp].flatMap(list).filter { ids.contains($0.cgroup) }.map(Ends.init(ofLocal:)),
         )
         guard !open.isEmpty else { return }
-        for connection in all() where open.contains(Ends(connection)) || open.contains(Ends(connection).turned) {
+        for connection in all()
+        where !connection.isUnproved && (open.contains(Ends(connection)) || open.contains(Ends(connection).turned)) {
             connections.restamp(connection, mark: 0)
         }
     }
 
     func unstampAll() {
-        for connection in all() where connection.mark != 0 { connections.restamp(connection, mark: 0) }
+        for connection in all() where connection.mark != 0 && !connection.isUnproved {
+            connections.restamp(connection, mark: 0)
+        }
+    }
+
+    /// Ends the connections whose first flights an earlier daemon awaited: what it has seen of them is not known.
+    func endFlights() {
+        for connection in all() where connection.transport == .tcp && connection.isInspecting {
+            perform(broker.endUnawaited(FlowKey(connection), of: opener(of: connection), at: Clock.now()))
+        }
     }
 
     private func list(_ identity: Identity) -> [Connection] {
@@ -128,7 +139,29 @@ extension Daemon {
     }
 }
 
+extension FlowKey {
+    fileprivate init(_ connection: Connection) {
+        self.init(
+            local: connection.source,
+            localPort: connection.sourcePort,
+            destination: Destination(
+                address: connection.destination,
+                port: connection.destinationPort,
+                transport: connection.transport,
+            ),
+        )
+    }
+}
+
 extension Connection {
+    fileprivate var isInspecting: Bool { UInt8(truncatingIfNeeded: mark) == Stamp.State.inspecting.rawValue }
+
+    /// Whether its first flight is awaited or was refused: it must not be taken for one that is open.
+    fileprivate var isUnproved: Bool {
+        let state = Stamp.State(rawValue: UInt8(truncatingIfNeeded: mark))
+        return state == .inspecting || state == .denied
+    }
+
     fileprivate func goes(to other: Destination) -> Bool {
         transport == other.transport && destination == other.address && destinationPort == other.port
     }

@@ -1,5 +1,6 @@
 internal import Broker
 internal import Control
+internal import Crypto
 internal import Glibc
 internal import Model
 internal import Netfilter
@@ -13,7 +14,7 @@ package import System
 package struct StartError: Error, CustomStringConvertible {
     package let description: String
 
-    init(_ description: String) { self.description = description }
+    package init(_ description: String) { self.description = description }
 }
 
 /// Puts the parts on the one event loop: packets, time, signals and callers come in, the broker judges, and its actions
@@ -47,10 +48,14 @@ package final class Daemon {
     var cgroupPaths: [UInt64: String] = [:]
     /// Changes and answers of the packets read in one round: one transaction, then one message.
     var pendingChanges: [ElementChange] = []
+    /// Changes for when the answers were sent; each once.
+    var laterChanges: Set<ElementChange> = []
     var pendingEvents: [Event] = []
     var dirtyRequests: Set<Int64> = []
     var requestsTimer: TimerToken?
     var timer: (token: TimerToken, deadline: Instant)?
+    /// Whether a timer is set for what the broker has due to the millisecond.
+    private var isPrompt = false
     var followers: [ObjectIdentifier: Follower] = [:]
     var started = WallTime(microseconds: 0)
     var loaded = WallTime(microseconds: 0)
@@ -77,6 +82,9 @@ package final class Daemon {
 
         cgroups = try Self.explained("finding the cgroup v2 hierarchy") { () throws(Errno) in try CgroupTree() }
         inspector = ProcessInspector(context: configuration.context, cgroups: cgroups)
+        guard let cryptography = LibCrypto() else {
+            throw StartError(LibCrypto.absence)
+        }
         let store = try Self.explained("state folder \(configuration.state)") { () throws(StoreError) in
             try Store(directory: configuration.state)
         }
@@ -100,6 +108,7 @@ package final class Daemon {
             settings: Self.settings(configuration, cgroups: cgroups),
             policies: policies,
             assignments: try Self.assignments(store),
+            cryptography: cryptography,
         )
         broker.setClock(wall: Clock.wall(), at: Clock.now())
         control = try ControlServer(
@@ -231,6 +240,7 @@ package final class Daemon {
         watchUpstreams()
         // What the policy became while no daemon ran counts for what is open, too.
         if isAdopted {
+            endFlights()
             afterPackets { [unowned self] in for identity in openIdentities() { recheck(identity, wasRaised: false) } }
         }
         scheduleSweep()
@@ -284,6 +294,13 @@ package final class Daemon {
 
     /// Has the broker look at the clock when something is due, and soon after anything happened.
     func scheduleTick() {
+        if let prompt = broker.promptDeadline, !isPrompt {
+            isPrompt = true
+            loop.schedule(at: prompt) { [unowned self] in
+                isPrompt = false
+                perform(broker.letGo(at: Clock.now()))
+            }
+        }
         let soon = Clock.now() + .milliseconds(250)
         if let timer, timer.deadline <= soon { return }
         setTimer(soon)

@@ -3,13 +3,13 @@ import Model
 extension GrantRow {
     static let columns = """
         workload, address, length, port, transport, granted, duration, remaining, saved, reason, actor, request, state, id, \
-        name, ports
+        name, ports, protocol
         """
 
     /// Inserts the row; its number, which is a new one when `id` is 0.
     func insert(into database: Database) throws(StoreError) -> Int64 {
         try database.run(
-            "INSERT INTO grants (\(Self.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO grants (\(Self.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [.text(workload)] + target.addressValues + [
                 .integer(granted.microseconds), .integer(duration.nanoseconds), .integer(remaining.nanoseconds),
                 .integer(saved.microseconds), .text(reason), .text(actor), Value(request), .text(state.rawValue),
@@ -55,11 +55,12 @@ extension GrantRow.Target {
         }
     }
 
-    /// The columns name and ports.
+    /// The columns name, ports and protocol.
     fileprivate var nameValues: [Value] {
         switch self {
-        case .name(let name, let ports): [.text(name.text), .text(ports)]
-        case .address: [.null, .null]
+        case .name(let name, let ports, let spoken):
+            [.text(name.text), .text(ports), spoken.map { .text($0) } ?? .null]
+        case .address: [.null, .null, .null]
         }
     }
 
@@ -68,6 +69,7 @@ extension GrantRow.Target {
             self = .name(
                 try row.required(14, of: this) { try? DomainName($0) },
                 ports: try row.required(15, of: this) { $0.isEmpty ? nil : $0 },
+                protocol: row.text(16),
             )
             return
         }

@@ -13,8 +13,9 @@ package struct GrantRow: Hashable, Sendable {
     package enum Target: Hashable, Sendable {
         /// The addresses of a prefix; the port is nil for all of the transport.
         case address(AddressPrefix, port: UInt16?, Transport)
-        /// A name, and ports as they are written in policies: `443,8443/udp`.
-        case name(DomainName, ports: String)
+        /// A name, ports as they are written in policies (`443,8443/udp`), and what must be spoken there; nil where nobody
+        /// said.
+        case name(DomainName, ports: String, protocol: String? = nil)
     }
 
     /// Never used twice; 0 asks `insertGrant` for one.

@@ -1,7 +1,12 @@
 extension Schema {
     /// Brings a database of an older egressd up to date, inside a transaction.
     static func migrate(_ database: Database, from found: Int64) throws(StoreError) {
-        if found < 2 { try addNames(to: database) }
+        if found < 2 {
+            try addNames(to: database)
+        } else {
+            // Version 3: what must be spoken where a name was approved.
+            try database.execute("ALTER TABLE grants ADD COLUMN protocol TEXT")
+        }
     }
 
     /// Version 2: requests, grants and events may be about a name, and there are pins.

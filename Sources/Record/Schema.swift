@@ -3,7 +3,7 @@ import CSQLite
 /// The tables, and how an older database becomes a current one.
 enum Schema {
     /// The version this egressd writes, kept in `user_version`.
-    static let version: Int64 = 2
+    static let version: Int64 = 3
 
     /// Sets the connection up for writing and creates the tables in a new database.
     static func prepare(_ database: Database) throws(StoreError) {
@@ -76,7 +76,7 @@ enum Schema {
             port INTEGER, transport INTEGER, name TEXT, ports TEXT CHECK (ports <> ''), granted INTEGER NOT NULL,
             duration INTEGER NOT NULL, remaining INTEGER NOT NULL, saved INTEGER NOT NULL, reason TEXT NOT NULL,
             actor TEXT NOT NULL, request INTEGER, state TEXT NOT NULL CHECK (state IN ('active', 'revoked', 'expired')),
-            CHECK ((address IS NULL) = (name IS NOT NULL)), CHECK ((address IS NULL) = (ports IS NOT NULL)),
+            protocol TEXT, CHECK ((address IS NULL) = (name IS NOT NULL)), CHECK ((address IS NULL) = (ports IS NOT NULL)),
             CHECK ((address IS NULL) = (length IS NULL)), CHECK ((address IS NULL) = (transport IS NULL)),
             CHECK (address IS NOT NULL OR port IS NULL)
         ) STRICT;

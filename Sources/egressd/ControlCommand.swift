@@ -70,10 +70,16 @@ enum ControlCommand {
         }
         let seconds = try Arguments.seconds(time, "--for")
         let ports = try arguments.option("--ports").map { try Arguments.ports($0, "--ports") }
+        let spoken = try arguments.option("--protocol")
+        if let spoken, ApplicationProtocol(rawValue: spoken) == nil {
+            let known = ApplicationProtocol.allCases.map(\.rawValue).joined(separator: ", ")
+            throw UsageError("--protocol: '\(spoken)' is none of \(known)")
+        }
         let reason = try arguments.option("--reason")
         return JSON(present: [
             "request": .integer(try number(&arguments, "the request's number")), "seconds": .integer(seconds),
             "reason": JSON(reason), "ports": ports.map { JSON($0) },
+            "protocol": JSON(spoken),
         ])
     }
 

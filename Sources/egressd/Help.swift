@@ -44,9 +44,10 @@ enum Help {
           status                               how the daemon is
           workloads                            the policies in force
           requests                             what was denied, held or observed, by workload and by address or name
-          approve REQUEST --for TIME [--ports PORTS] [--reason TEXT]
-                                               let it pass for a while: 90s, 30m, 2h, 7d. --ports is for a request by
-                                               name: 443 (the default), or 443,8443/udp and so on
+          approve REQUEST --for TIME [--ports PORTS] [--protocol PROTOCOL] [--reason TEXT]
+                                               let it pass for a while: 90s, 30m, 2h, 7d. A request by name has two
+                                               more: --ports 443 (the default), or 443,8443/udp and so on; --protocol
+                                               tls, http, ssh, quic or any (by default tls, and quic over udp)
           grants                               the approvals in force
           revoke GRANT [--reason TEXT]         end an approval and the connections it carried
           names [--workload NAME]              the names that workloads were given addresses for

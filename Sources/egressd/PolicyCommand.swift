@@ -1,4 +1,6 @@
 internal import Broker
+internal import Crypto
+internal import Daemon
 internal import Model
 internal import Policy
 internal import PolicyFiles
@@ -86,7 +88,8 @@ enum PolicyCommand {
             observesOnly: configuration.mode == .observe,
             unidentified: Broker.Settings.Unidentified(rawValue: configuration.unidentified.rawValue) ?? .deny,
         )
-        let broker = Broker(settings: settings, policies: policies)
+        guard let cryptography = LibCrypto() else { throw StartError(LibCrypto.absence) }
+        let broker = Broker(settings: settings, policies: policies, cryptography: cryptography)
         let layout = Layout(firstQueue: configuration.queue, observesOnly: settings.observesOnly)
         print(NftText().table(layout, elements: broker.elements(), compact: onlyElements), terminator: "")
         return Command.Status.done
@@ -122,10 +125,10 @@ enum PolicyCommand {
                     "rule": JSON(decision.rule),
                     "rules": .array(
                         explanation.lines.map { line in
-                            [
+                            JSON(present: [
                                 "rule": .string(line.rule.name), "deny": .bool(line.isDeny),
-                                "outcome": .string(line.outcome.rawValue),
-                            ]
+                                "outcome": .string(line.outcome.rawValue), "protocol": JSON(spoken(line)),
+                            ])
                         },
                     ),
                 ]),
@@ -136,10 +139,16 @@ enum PolicyCommand {
                     + (decision.rule.map { " (\($0))" } ?? "")
             )
             for line in explanation.lines {
-                print("  \(line.isDeny ? "deny " : "allow") \(line.rule.name): \(line.outcome.rawValue)")
+                let protocolName = spoken(line).map { " \($0)" } ?? ""
+                print("  \(line.isDeny ? "deny " : "allow") \(line.rule.name): \(line.outcome.rawValue)\(protocolName)")
             }
         }
         return explanation.verdict == .allow ? Command.Status.done : Command.Status.no
+    }
+
+    /// What must be spoken where a rule covers the destination; nil where anything may be.
+    private static func spoken(_ line: Explanation.Line) -> String? {
+        line.outcome == .needsProtocol && !line.isDeny ? line.rule.application.rawValue : nil
     }
 
     /// Who would be asked for, and what the evaluator says, for each line of standard input.
@@ -169,6 +178,7 @@ enum PolicyCommand {
                 JSON(present: [
                     "verdict": .string(decision.verdict.rawValue), "reason": .string(decision.reason.rawValue),
                     "rule": JSON(decision.rule), "workload": JSON(workloadName),
+                    "protocols": decision.protocols.isEmpty ? nil : JSON(decision.protocols.map(\.rawValue).sorted()),
                 ]),
             )
         }

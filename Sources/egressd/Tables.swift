@@ -94,7 +94,9 @@ enum Tables {
             // An address that is known by a name has both.
             let name = value["address"].flatMap { _ in value["name"] }
             parts.append(destination(value) + known(as: name.map { [$0] } ?? []))
+            if let application = value["application"]?.string { parts.append("application=\(oneLine(application))") }
         }
+        if let name = event["flight"]?["serverName"]?.string { parts.append("server-name=\(oneLine(name))") }
         if let rule = event["rule"]?.string { parts.append("rule=\(rule)") }
         if let finding = event["finding"]?.string { parts.append("finding=\(finding)") }
         if let process = event["process"] {
@@ -151,7 +153,8 @@ enum Tables {
     private static func destination(_ value: JSON?) -> String {
         guard let address = value?["address"]?.string else {
             guard let ports = value?["ports"]?.array else { return text(value?["name"]) }
-            return text(value?["name"]) + " " + ports.map { text($0) }.joined(separator: ",")
+            let spoken = value?["protocol"]?.string.map { " \(oneLine($0))" } ?? ""
+            return text(value?["name"]) + " " + ports.map { text($0) }.joined(separator: ",") + spoken
         }
         let transport = value?["transport"]?.string ?? ""
         guard transport == "tcp" || transport == "udp" else { return "\(address)/\(transport)" }
