@@ -74,19 +74,28 @@ def clear(lab):
     for namespace in (lab.host, lab.world_ns):
         namespace.command("nft", "flush", "ruleset", check=False)
         namespace.command("conntrack", "-F", check=False)
+    # What was held may not be sent again under the next test.
+    lab.host.command("ss", "-K", "-t", "exclude", "listening", check=False)
     lab.world.facts.clear()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    del call
+    item.has_failed = (yield).get_result().failed or getattr(item, "has_failed", False)
 
 
 @pytest.fixture
 def daemon(ground, request):
-    """A daemon of this test, not started; its log is shown when the test fails."""
+    """A daemon of this test, not started; its log and its last events are shown when the test fails."""
     if ground.egressd is None:
         pytest.fail("no egressd: run `make build`, or set EGRESSD to the binary")
     made = ground.daemon()
     yield made
+    events = made.last_events() if getattr(request.node, "has_failed", False) else ""
     made.kill()
     made.clear_kernel()
-    print(f"---- {made.log_file}\n{made.log()[-6000:]}")
+    print(f"---- {made.log_file}\n{made.log()[-6000:]}\n---- the last events\n{events}")
 
 
 @pytest.fixture

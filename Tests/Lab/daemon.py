@@ -193,6 +193,11 @@ class Daemon:
         assert self.process is not None
         self.process.send_signal(signal.SIGHUP)
 
+    def last_events(self) -> str:
+        """What the record says, for a person; nothing when the daemon cannot be asked."""
+        status, output, _ = self.ctl("log", "--limit", "20", json_output=False, check=False)
+        return output if status == 0 else ""
+
     def kill(self) -> None:
         """SIGKILL: no chance to say goodbye."""
         if self.process is not None and self.process.poll() is None:

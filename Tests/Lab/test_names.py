@@ -87,14 +87,14 @@ def test_a_name_is_approved_and_revoked_like_an_address(ground, daemon, world, a
     world.set(("new.example", site.type, 300, [site.first]), ("other.example", site.type, 300, [site.second]))
     daemon.start({"job": named_policy(ground, NAME)})
     assert code(ask(asker, site, "new.example")) == code(ask(asker, site, "other.example")) == "REFUSED"
-    grant = approve_name(daemon, "new.example")
+    grant = approve_name(daemon, "new.example", "--protocol", "any")
     # A resolver of the job may remember nothing: it asks again and gets the answer.
     assert resolve(asker, site, "new.example") == [site.first]
     opened = job.tcp(site.first, 443, keep=True)
     assert opened["ok"]
     assert refused(job.tcp(site.first, 8443)), "443 is what an approved name opens"
     assert code(ask(asker, site, "other.example")) == "REFUSED"
-    more = approve_name(daemon, "other.example", "--ports", "8443")
+    more = approve_name(daemon, "other.example", "--ports", "8443", "--protocol", "any")
     assert resolve(asker, site, "other.example") == [site.second]
     assert job.tcp(site.second, 8443)["ok"] and refused(job.tcp(site.second, 443))
     assert "new.example" in str(daemon.ctl("grants")["grants"])
@@ -110,7 +110,7 @@ def test_a_grant_of_a_name_outlives_the_daemon_and_not_its_time(ground, daemon, 
     world.set(("new.example", site.type, 300, [site.first]))
     daemon.start({"job": named_policy(ground, NAME)})
     ask(asker, site, "new.example")
-    approve_name(daemon, "new.example", duration="3s")
+    approve_name(daemon, "new.example", "--protocol", "any", duration="3s")
     assert resolve(asker, site, "new.example") and job.tcp(site.first, 443)["ok"]
     time.sleep(0.2)  # pins are on the disk a moment after they are in force
     daemon.kill()
@@ -134,7 +134,7 @@ def test_where_no_policy_has_names_a_question_is_refused_and_a_name_can_be_appro
     for name in ("new.example", "second.example"):
         assert_refused(daemon, name)
     assert left(capture, b"example") == [] and world.queries() == []
-    grant = approve_name(daemon, "new.example")
+    grant = approve_name(daemon, "new.example", "--protocol", "any")
     assert resolve(asker, site, "new.example") == [site.first]
     assert job.tcp(site.first, 443)["ok"] and refused(job.tcp(site.first, 8443))
     daemon.ctl("revoke", str(grant))

@@ -79,7 +79,7 @@ def test_resolv_conf_names_the_upstreams_and_is_watched(ground, daemon, world, a
     daemon.launch(*world.private_etc(place))
     daemon.wait_ready()
     assert resolve(asker, site, "a.lab.test") == [site.first]
-    assert {query["server"] for query in world.queries()} == {site.spare}
+    eventually(lambda: {query["server"] for query in world.queries()} == {site.spare}, 2, "what the server says of it")
     (place / "resolv.conf").write_text(f"# another\nnameserver {site.upstream}\n")
 
     def moved():
