@@ -3,8 +3,9 @@
 Every configuration has a training host and a world of its own, all there at once, and the measurements go round them in
 turn: what the machine does besides falls on all of them alike. Medians of the rounds; the ratios hold, the absolutes do not.
 
-    bench.py [--json FILE] [--quick] [--only PART]     PART: connections apply reload memory names
-    bench.py --only names --baseline                   dnsmasq alone
+    bench.py [--json FILE] [--quick] [--only PART]     PART: connections apply reload memory names flights
+                                                       readers
+    bench.py --only names --baseline                   dnsmasq alone, without egressd; flights likewise
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ import time
 from common import BUILT, build_programs, cpu, resident, table, verdict  # first: it knows the way to the lab
 from daemon import policy, rule
 from families import IPV4
+from flights import flights
 from lab import Lab, LabError
 from names import names
 from namespaces import Namespace, run
+from readers import readers
 
 PORT = 9900
-PARTS = ["connections", "apply", "reload", "memory", "names"]
+PARTS = ["connections", "apply", "reload", "memory", "names", "flights", "readers"]
 
 
 def workload_cgroup(index: int) -> str:
@@ -242,7 +245,7 @@ def main() -> int:
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", choices=PARTS)
-    parser.add_argument("--baseline", action="store_true", help="names: dnsmasq alone, without egressd")
+    parser.add_argument("--baseline", action="store_true", help="names: dnsmasq alone; flights: no rules; without egressd")
     options = parser.parse_args()
     rounds, seconds = (2, 0.3) if options.quick else (7, 0.7)
     build_programs()
@@ -304,6 +307,10 @@ def main() -> int:
             print(line, flush=True)
     if "names" in wanted:
         report["names"] = names(options.quick, with_egressd=not options.baseline)
+    if "flights" in wanted:
+        report["flights"] = flights(options.quick, with_egressd=not options.baseline)
+    if "readers" in wanted:
+        report["readers"] = readers()
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps(report, indent=1) + "\n")
     return 0
