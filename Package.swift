@@ -56,7 +56,7 @@ let package = Package(
         target("PolicyFiles", ["Model", "Policy", "CYAML"]),
         target("System", ["Model", "CLinux"]),
         target("Netfilter", ["Model", "Ruleset", "Wire", "CNetfilter"]),
-        target("Record", ["Model", "CSQLite"]),
+        target("Record", ["Model", "System", "CSQLite"]),
         target("Control", ["Model", "System"]),
         target("Crypto", ["Wire", "CCrypto"]),
 

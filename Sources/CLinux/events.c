@@ -101,6 +101,12 @@ int64_t clx_boottime_nanoseconds(void) {
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
+int64_t clx_monotonic_microseconds(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000000 + time.tv_nsec / 1000;
+}
+
 int64_t clx_wall_microseconds(void) {
     struct timespec time;
     clock_gettime(CLOCK_REALTIME, &time);

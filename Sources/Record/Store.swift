@@ -19,8 +19,11 @@ package final class Store: Sendable {
     /// Opens the record in the directory, creating both when they are missing, and keeps other daemons out of it.
     ///
     /// The directory must belong to the caller and be closed to others (0700 or 0750); its parent must exist.
-    package convenience init(directory: String) throws(StoreError) {
-        try self.init(directory: directory, options: Writer.Options(), faults: nil)
+    /// With a journal, the host's is told of every event after the record has it.
+    package convenience init(directory: String, journal: Bool = false) throws(StoreError) {
+        var options = Writer.Options()
+        options.journal = journal ? Journal.path : nil
+        try self.init(directory: directory, options: options, faults: nil)
     }
 
     /// As above; tests choose the time, and what fails.

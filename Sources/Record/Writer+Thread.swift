@@ -120,6 +120,7 @@ extension Writer {
     }
 
     private func settle(_ count: Int) {
+        if let journal { tell(journal, of: backlog.prefix(count)) }
         backlog = backlog.dropFirst(count)
         // A slice keeps the whole array alive until its last element goes.
         if backlog.isEmpty { backlog = [] }
@@ -137,6 +138,16 @@ extension Writer {
         gate.unlock()
         // A full pipe is readable already, which is all that it has to be.
         if count > 0 { _ = unsafe write(notice, "!", 1) }
+    }
+
+    /// Tells of events that were committed just now, and have the next sequence numbers.
+    private func tell(_ journal: Journal, of events: ArraySlice<Event>) {
+        var sequence = lastSequence.load(ordering: .relaxed)
+        for var event in events {
+            sequence += 1
+            event.sequence = sequence
+            journal.send(event)
+        }
     }
 
     private func fail(_ error: StoreError) {

@@ -16,6 +16,8 @@ final class Writer: @unchecked Sendable {
         var linger: Int64 = 5_000_000
         /// How long to wait after a failure, in nanoseconds.
         var retry: Int64 = 1_000_000_000
+        /// The journal that is told of what was written; nil for none.
+        var journal: String?
     }
 
     /// A call that runs on the thread between two batches.
@@ -63,6 +65,7 @@ final class Writer: @unchecked Sendable {
     let database: Database
     /// The end of a pipe that gets a byte after each commit of events.
     let notice: Int32
+    let journal: Journal?
     var backlog = ArraySlice<Event>()
     var changes = Changes()
     /// How many pins the table holds at most; nil when they must be counted.
@@ -77,6 +80,7 @@ final class Writer: @unchecked Sendable {
         self.database = database
         self.options = options
         self.notice = notice
+        self.journal = options.journal.flatMap { Journal(path: $0) }
         let stored = try database.number("SELECT max(seq) FROM events") ?? 0
         self.lastSequence = Atomic(stored)
     }

@@ -33,6 +33,9 @@ int clx_open(int directory, const char *path, int flags, unsigned mode);
 // EINTR from close(2) leaves the descriptor closed on Linux: it must not be retried.
 static inline int clx_close(int fd) { return close(fd) < 0 && errno != EINTR ? -errno : 0; }
 
+// Descriptors that were handed over at start are open in every program that the process starts. fcntl(2) is variadic.
+static inline int clx_close_on_exec(int fd) { return fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? -errno : 0; }
+
 ssize_t clx_read(int fd, void *buffer, size_t capacity);
 ssize_t clx_pread(int fd, void *buffer, size_t capacity, int64_t offset);
 ssize_t clx_write(int fd, const void *bytes, size_t count);
@@ -102,6 +105,8 @@ int clx_signal_ignore(int signal);
 
 int64_t clx_boottime_nanoseconds(void);
 int64_t clx_wall_microseconds(void);
+// CLOCK_MONOTONIC, by which the service manager counts.
+int64_t clx_monotonic_microseconds(void);
 
 // ---- Threads
 
@@ -138,6 +143,17 @@ int clx_peer(int fd, struct clx_peer *ret_peer);
 int clx_peer_pidfd(int fd);
 // SO_PEERGROUPS (Linux 4.13): how many supplementary groups were written; -ERANGE when there are more.
 int clx_peer_groups(int fd, uint32_t *ret_groups, size_t capacity);
+
+// ---- Messages to the services of the host
+
+// How many descriptors one message carries at most.
+#define CLX_PASSED_MAX 32
+// A datagram socket that only sends, and never waits.
+int clx_datagram_socket(void);
+// Sends one message, with descriptors when there are any; a path that starts with '@' is no file (unix(7), abstract).
+// -EAGAIN when the receiver does not keep up, -ECONNREFUSED or -ENOENT when there is none, -EMSGSIZE.
+int clx_datagram_send(
+    int fd, const char *path, const void *bytes, size_t count, const int *_Nullable passed, size_t passed_count);
 
 // ---- Internet sockets
 
