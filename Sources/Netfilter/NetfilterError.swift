@@ -19,6 +19,7 @@ package struct NetfilterError: Error, Hashable, CustomStringConvertible {
     package static let again: Int32 = 11
     package static let busy: Int32 = 16
     package static let exists: Int32 = 17
+    package static let notSupported: Int32 = 95
     package static let noBuffers: Int32 = 105
 
     package var description: String {

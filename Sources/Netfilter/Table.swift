@@ -123,21 +123,32 @@ package final class Table {
     /// the table is made anew in the same transaction.
     package func install(_ layout: Layout, elements: [ElementChange]) throws(NetfilterError) {
         do throws(NetfilterError) {
-            try install(layout, elements: elements, anew: false)
+            try install(layout, elements: elements, over: nil)
         } catch  where error.code == NetfilterError.exists || error.code == NetfilterError.busy || error.code == 22 {
             guard try exists() else { throw error }
-            try install(layout, elements: elements, anew: true)
+            try install(layout, elements: elements, over: .ours)
+        } catch  where error.code == NetfilterError.notSupported {
+            guard try exists() else { throw error }
+            try install(layout, elements: elements, over: .somebodys)
         }
+    }
+
+    /// A table that stands and is made anew.
+    private enum Standing {
+        /// Adopted first: the kernel refuses to delete it even when its owner is gone.
+        case ours
+        /// Made without an owner, which cannot be changed.
+        case somebodys
     }
 
     private func install(
         _ layout: Layout,
         elements: [ElementChange],
-        anew: Bool,
+        over standing: Standing?,
     ) throws(NetfilterError) {
         let flags = features.ownedTable ? Self.ownerAndPersist : 0
-        transaction.addTable(flags: flags)
-        if anew {
+        if standing != .somebodys { transaction.addTable(flags: flags) }
+        if standing != nil {
             transaction.deleteTable()
             transaction.addTable(flags: flags)
         }
@@ -152,6 +163,22 @@ package final class Table {
             for rule in chain.rules { transaction.addRule(rule, to: chain.name) }
         }
         try transaction.commit(socket, "installing table inet \(Layout.table)")
+    }
+
+    /// Takes the table away, and with it every refusal; nothing when there is none.
+    ///
+    /// An owned table must be adopted first: the kernel refuses to delete it even when its owner is gone.
+    package func remove() throws(NetfilterError) {
+        guard try exists() else { return }
+        do throws(NetfilterError) {
+            transaction.addTable(flags: features.ownedTable ? Self.ownerAndPersist : 0)
+            transaction.deleteTable()
+            try transaction.commit(socket, "removing table inet \(Layout.table)")
+        } catch  where error.code == NetfilterError.notSupported {
+            // Somebody made it without an owner; who has none needs no adoption.
+            transaction.deleteTable()
+            try transaction.commit(socket, "removing table inet \(Layout.table)")
+        }
     }
 
     /// Begins or ends the redirection of requests for names; nothing when it is as it should be.

@@ -278,3 +278,11 @@ def test_what_was_probed_is_in_the_log(daemon, basic):
     lines = [line for line in daemon.log().splitlines() if "kernel" in line]
     assert any("queue" in line.lower() for line in lines), "which way to queue was chosen is not in the log"
     assert daemon.ctl("status")["mode"] == "enforce"
+
+
+def test_a_table_that_somebody_else_made(ground, daemon, job, basic, family):
+    """By its name it is egressd's: what stands in it counts for nothing."""
+    ground.host.nft("table inet egressd { chain identify { type filter hook output priority 0; policy accept; }; }\n")
+    daemon.start(basic)
+    assert job.tcp(family.storage, 443)["ok"]
+    assert job.tcp(family.stranger, 443)["error"] == "ECONNREFUSED"

@@ -41,6 +41,7 @@ def test_a_killed_daemon_leaves_its_pins_in_force(ground, daemon, world, asker, 
     stays = [opened(job, site.first), opened(job, site.second, 8443)]
     # No answer is to be had from now on: what works, works without one.
     world.stop()
+    time.sleep(0.2)  # pins are on the disk a moment after they are in force
     daemon.kill()
     assert job.tcp(site.first, 443)["ok"], "what is pinned for few ports does not need the daemon"
     daemon.start()
