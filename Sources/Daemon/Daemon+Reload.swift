@@ -16,6 +16,8 @@ extension Daemon {
     /// Reads configuration and policies anew and puts the difference in force in one transaction; bad input changes
     /// nothing.
     func reload(actor: String) -> ReloadResult {
+        service.tell(.reloading)
+        defer { tellReady() }
         let begin = Clock.now()
         let configuration: HostConfiguration
         let policies: PolicySet

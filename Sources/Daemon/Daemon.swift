@@ -26,6 +26,7 @@ package final class Daemon {
     var configuration: HostConfiguration
     let loader: PolicyLoader
     let loop: EventLoop
+    let service: ServiceManager
     let store: Store
     let table: Table
     let queues: PacketQueues
@@ -74,6 +75,8 @@ package final class Daemon {
     package init(configurationPath: String, loop: EventLoop) throws {
         self.configurationPath = configurationPath
         self.loop = loop
+        let service = ServiceManager.ofProcess()
+        self.service = service
         loader = PolicyLoader(resolveUser: Users.uid)
         let configuration = try loader.loadConfiguration(configurationPath)
         let policies = try loader.loadPolicies(configuration.policies)
@@ -86,7 +89,7 @@ package final class Daemon {
             throw StartError(LibCrypto.absence)
         }
         let store = try Self.explained("state folder \(configuration.state)") { () throws(StoreError) in
-            try Store(directory: configuration.state)
+            try Store(directory: configuration.state, journal: service.isThere)
         }
         self.store = store
         do {
@@ -246,12 +249,15 @@ package final class Daemon {
         scheduleSweep()
         scheduleGrantSaving()
         record(.daemon, "started, version \(Self.version)")
+        scheduleWatchdog()
+        tellReady()
         Log.info("ready: control socket \(configuration.control)")
         try loop.run()
         stop()
     }
 
     private func stop() {
+        service.tell(.stopping)
         control?.close()
         perform(broker.closeWindows(at: Clock.now()))
         saveRequests()

@@ -30,6 +30,9 @@ enum Command {
             case "run":
                 _ = arguments.next()
                 return try run(&arguments)
+            case "boot":
+                _ = arguments.next()
+                return try boot(&arguments)
             case "policy":
                 _ = arguments.next()
                 return try PolicyCommand.run(&arguments)
@@ -66,6 +69,22 @@ enum Command {
             Log.error("not started")
             return Status.no
         }
+    }
+
+    private static func boot(_ arguments: inout Arguments) throws -> Int32 {
+        if arguments.flag("--help") || arguments.flag("-h") {
+            print(Help.boot)
+            return Status.done
+        }
+        let undo = arguments.flag("--undo")
+        let path = try arguments.option("--config") ?? "/etc/egressd/egressd.yaml"
+        try arguments.finish()
+        guard !undo else {
+            try Boot.open()
+            return Status.done
+        }
+        try Boot.close(configurationPath: path)
+        return Status.done
     }
 
     /// Writes to standard error.

@@ -5,6 +5,7 @@ enum Help {
 
         usage:
           egressd run [--config FILE]          the daemon (root)
+          egressd boot [--config FILE]         denies everything until the daemon serves (root)
           egressd policy check DIR             are the policies right?
           egressd policy test DIR              do they say what their 'expect' lines say?
           egressd policy compile DIR           the ruleset, as nft text
@@ -22,6 +23,15 @@ enum Help {
         Loads the configuration (default /etc/egressd/egressd.yaml) and its policies, puts the ruleset in force in the network
         namespace it is started in, and serves until SIGTERM. The ruleset stays when the daemon ends. SIGHUP loads anew.
         Needs root, or CAP_NET_ADMIN, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH.
+        """
+
+    static let boot = """
+        usage: egressd boot [--config FILE] [--undo]
+
+        Puts the ruleset in force without policies and without a daemon, unless it stands already: nothing passes until
+        'egressd run' serves. For the time before the network is up; egressd-boot.service does it. Does nothing when the
+        configuration says 'mode: observe'. With --undo the ruleset is taken away and nothing is refused any more; the
+        daemon must not run. Needs root, or CAP_NET_ADMIN.
         """
 
     static let policy = """
