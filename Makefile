@@ -12,13 +12,15 @@ RELEASE_FLAGS := -c release --static-swift-stdlib $(SWIFT_FLAGS)
 export SWIFT_BACKTRACE := enable=no
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help build demo test bench fuzz lint unit-debug unit-release lab install deps clean
+.PHONY: help build demo test bench fuzz lint unit-debug unit-release lab system-test deb install deps clean
 
 help:
 	@echo 'make build    the release binary, $(BUILD)/release/egressd'
 	@echo 'make demo     the main case with real OpenSSH in private namespaces (root; DEMO_KEEP=1 leaves it standing)'
 	@echo 'make test     lint, unit tests in debug and release, the lab (root); EGRESSD_SEED=n repeats a random run'
 	@echo 'make lab      the lab alone; LAB="-k revoke -x" goes to pytest'
+	@echo 'make system-test  the package in a Debian container that boots with systemd (root); SYSTEM="-k reboot" goes to pytest'
+	@echo 'make deb      the Debian package, in $(BUILD)/packages'
 	@echo 'make bench    throughput, latency, memory as ratios in one run (root); BENCH="--json FILE --quick"'
 	@echo 'make fuzz     every reader of foreign bytes under libFuzzer for 60 seconds'
 	@echo 'make lint     the formatter in strict mode'
@@ -48,6 +50,12 @@ unit-release:
 lab: deps build
 	@$(PYTHON) -m pytest -p no:cacheprovider -q Tests/Lab $(LAB)
 
+system-test: deps build
+	@$(PYTHON) -m pytest -p no:cacheprovider -q Tests/System $(SYSTEM)
+
+deb: deps build
+	@systemd/debian/build $(BUILD)/release/egressd $(BUILD)/packages
+
 bench: deps build
 	@$(PYTHON) Tests/Bench/bench.py $(BENCH)
 
@@ -62,6 +70,8 @@ install: build
 		sed 's,/usr/sbin/egressd,$(PREFIX)/sbin/egressd,g' "$$unit" \
 			> $(DESTDIR)$(PREFIX)/lib/systemd/system/$$(basename "$$unit"); \
 	done
+	install -D -m 0644 systemd/egressd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/egressd.conf
+	install -D -m 0644 systemd/egressd.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/egressd.conf
 	install -d $(DESTDIR)$(PREFIX)/share/doc/egressd/policies
 	for file in policies/*.yaml; do \
 		[ -e "$$file" ] || continue; \

@@ -1,0 +1,112 @@
+"""What is in the package, without a host: pages, completions, dependencies, and what lintian says."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+
+from conftest import REPOSITORY
+
+COMMANDS = ["", "run", "boot", "policy", "ctl"]
+
+
+def output(*words: str) -> str:
+    return subprocess.run(list(map(str, words)), text=True, capture_output=True, check=True).stdout
+
+
+@pytest.fixture(scope="module")
+def files(deb):
+    return output("dpkg-deb", "-c", deb)
+
+
+@pytest.fixture(scope="module")
+def tree(deb, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("package")
+    output("dpkg-deb", "-x", deb, folder)
+    return folder
+
+
+def helps(egressd) -> dict[str, str]:
+    return {command: output(egressd, *([command] if command else []), "--help") for command in COMMANDS}
+
+
+def test_lintian_has_no_errors(deb):
+    done = subprocess.run(
+        ["lintian", "--allow-root", "--fail-on", "error", str(deb)], text=True, capture_output=True, check=False
+    )
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout
+    assert not re.search(r"^E:", done.stdout, re.M)
+
+
+def test_every_command_has_a_page_that_says_what_help_says(egressd, tree):
+    for command, text in helps(egressd).items():
+        page = tree / "usr/share/man/man8" / ("egressd" + (f"-{command}" if command else "") + ".8.gz")
+        shown = output("man", "--warnings", "-P", "cat", page)
+        words = re.sub(r"[^a-z-]+", " ", shown.lower())
+        for word in re.findall(r"--[a-z]+", text):
+            assert word in words, f"{page.name} does not name {word}"
+    top = helps(egressd)[""]
+    named = set(re.findall(r"^  egressd (\w+)", top, re.M)) - {"version"}
+    assert named == set(COMMANDS) - {""}, "a command has no page"
+
+
+def test_the_completions_know_every_command_and_option(egressd, tree):
+    texts = helps(egressd)
+    wanted = set(re.findall(r"--[a-z]+", " ".join(texts.values())))
+    wanted |= set(re.findall(r"^  egressd (\w+)", texts[""], re.M))
+    wanted |= set(re.findall(r"^  egressd policy (\w+)", texts["policy"], re.M))
+    wanted |= set(re.findall(r"^  ([a-z]+) ", texts["ctl"], re.M))
+    assert {"--undo", "--elements", "explain", "approve", "version"} <= wanted
+    for path in ("usr/share/bash-completion/completions/egressd", "usr/share/zsh/vendor-completions/_egressd"):
+        known = set(re.findall(r"--[a-z]+|\b[a-z]+\b", (tree / path).read_text()))
+        assert not wanted - known, f"{path} does not know {sorted(wanted - known)}"
+
+
+@pytest.mark.parametrize(
+    "line, expected",
+    [
+        ("egressd po", {"policy"}),
+        ("egressd ctl app", {"approve"}),
+        ("egressd ctl approve 7 --r", {"--reason"}),
+        ("egressd boot --u", {"--undo"}),
+        ("egressd ctl log --verdict h", {"hold"}),
+    ],
+)
+def test_bash_completes(line, expected, tree):
+    script = f"""
+        source {tree}/usr/share/bash-completion/completions/egressd
+        COMP_LINE={line!r} COMP_POINT={len(line)}; read -ra COMP_WORDS <<< {line!r}
+        COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _egressd; printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    assert set(output("bash", "-c", script).split()) == expected
+
+
+def test_the_runtime_is_inside_and_the_rest_is_declared(deb, tree):
+    libraries = output("ldd", tree / "usr/sbin/egressd")
+    assert "swift" not in libraries.lower() and "not found" not in libraries
+    depends = output("dpkg-deb", "-f", deb, "Depends")
+    for package in ("libnftnl11", "libmnl0", "libyaml-0-2", "libsqlite3-0"):
+        assert package in depends
+
+
+def test_the_configuration_belongs_to_the_administrator(deb, files, egressd, tree):
+    assert "/etc/egressd/egressd.yaml" in output("dpkg-deb", "-I", deb, "conffiles")
+    for path in ("examples/policies/llm-pretrain.yaml", "examples/training.slice", "examples/egressd.conf"):
+        assert f"./usr/share/doc/egressd/{path}" in files
+    text = (tree / "etc/egressd/egressd.yaml").read_text()
+    assert re.search(r"^roles: \{approver: egress-approvers, viewer: egress-viewers\}$", text, re.M)
+
+
+def test_units_are_as_good_as_they_say():
+    for unit in ("egressd", "egressd-boot"):
+        path = REPOSITORY / f"systemd/{unit}.service"
+        done = subprocess.run(
+            ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(path)],
+            text=True, capture_output=True, check=False,
+        )
+        # The program is where the package puts it, not here.
+        complaints = [line for line in done.stderr.splitlines() if unit in line and "is not executable" not in line]
+        assert not complaints, complaints
