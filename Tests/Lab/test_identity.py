@@ -22,6 +22,9 @@ def test_a_source_port_that_changes_hands_is_judged_anew(ground, daemon, job, fa
             first = job.udp(family.storage, 443, source=[family.host, 5700], payload="mine")
             assert first["ok"], first
             thief.udp(family.storage, 443, source=[family.host, 5700], payload="stolen", timeout=0.05)
+        deadline = time.monotonic() + 3
+        while len(capture.find(payload=b"mine")) < 20 and time.monotonic() < deadline:
+            time.sleep(0.02)
         assert len(capture.find(payload=b"mine")) == 20
         assert capture.find(payload=b"stolen") == []
     assert daemon.wait_event(workload="other", to=family.storage, transport="udp")["verdict"] == "deny"

@@ -7,7 +7,7 @@ import pytest
 from conftest import JOB
 from daemon import policy, rule
 from lab import SSH_UID
-from names_checks import assert_refused, left, pinned
+from names_checks import assert_refused, eventually, left, pinned
 from names_tools import SSH_PORT, tools  # noqa: F401
 from names_world import SITE4, SITE6, daemon, names_world, site, world  # noqa: F401
 
@@ -38,7 +38,7 @@ def test_the_world_answers_without_a_daemon(world, site, family):
     assert len(ask("text.lab.test", "TXT", transport="tcp")["answers"][0]["data"]) == 4
     assert addresses(ask("_ssh._tcp.lab.test", "SRV"), "SRV") == [[1, 2, 22, "a.lab.test"]]
     assert ask("h.lab.test", "HTTPS")["answers"][0]["data"][2]["ech"] == "0102"
-    assert {query["server"] for query in world.queries()} == {site.resolver}
+    eventually(lambda: {query["server"] for query in world.queries()} == {site.resolver}, 2, "what the server says")
     assert {query["transport"] for query in world.queries(name="alias.lab.test")} == {"udp", "tcp"}
     assert world.queries(name="a.lab.test")[0]["spelled"] == "A.lab.test"
 
