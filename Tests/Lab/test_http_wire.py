@@ -226,7 +226,9 @@ def is_stricter(reason, data, theirs):
         "an HTTP target that is no path": lambda: not theirs.target.startswith(b"/"),
         "HTTP content of more than one length": lambda: lengths and (
             values(b"transfer-encoding") or any(not one.isdigit() for one in raw_lengths) or len(lengths[0]) > 19),
-        "an HTTP transfer encoding other than chunked": lambda: theirs.http_version == b"1.0",
+        # Over several lines it is refused all the same; the empty first one is met before.
+        "an HTTP transfer encoding other than chunked": lambda: theirs.http_version == b"1.0"
+            or re.search(rb"(?im)^transfer-encoding:[^\n]*\n[ \t]", head),
         "an HTTP method that is no token": lambda: len(theirs.method) > 32,
         "more than 128 HTTP fields": lambda: len(fields) > 128,
         "several HTTP hosts": lambda: theirs.http_version == b"1.0" and len(values(b"host")) > 1,
