@@ -25,9 +25,10 @@ PROGRAMS = {
 def build_programs() -> None:
     BUILT.mkdir(parents=True, exist_ok=True)
     compiler = os.environ.get("CC", "cc")
+    shared = (HERE / "load.h").stat().st_mtime
     for name, libraries in PROGRAMS.items():
         source, binary = HERE / f"{name}.c", BUILT / name
-        if not binary.exists() or binary.stat().st_mtime < source.stat().st_mtime:
+        if not binary.exists() or binary.stat().st_mtime < max(source.stat().st_mtime, shared):
             run(compiler, "-O2", "-Wall", "-Wextra", "-o", str(binary), str(source), *libraries)
 
 

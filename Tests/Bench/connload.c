@@ -7,43 +7,22 @@
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
-#include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-static uint64_t now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static void close_with_reset(int fd)
-{
-	struct linger linger = { .l_onoff = 1, .l_linger = 0 };
-	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
-	close(fd);
-}
+#include "load.h"
 
 static int serve(uint16_t port)
 {
-	struct sockaddr_in6 at = { .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = in6addr_any };
-	int one = 1, fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = listen_on(port);
 
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof at) < 0 || listen(fd, 4096) < 0) {
-		perror("serve");
+	if (fd < 0)
 		return 1;
-	}
-	puts("ready");
-	fflush(stdout);
 	/* Closed late: a reset that overtakes the caller's return from connect() would look like a refusal. */
 	int open[512];
 	size_t next = 0;
@@ -59,12 +38,6 @@ static int serve(uint16_t port)
 		open[next] = connection;
 		next = (next + 1) % (sizeof open / sizeof *open);
 	}
-}
-
-static int by_value(const void *left, const void *right)
-{
-	uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
-	return (a > b) - (a < b);
 }
 
 static int load(const char *address, uint16_t port, double seconds)

@@ -16,8 +16,9 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "load.h"
 
 enum { HEADER = 12, IDS = 65536, PATIENCE = 5 };
 
@@ -30,13 +31,6 @@ struct query {
 static struct query queries[IDS];
 static uint8_t suffix[256];
 static size_t suffix_length;
-
-static uint64_t now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 /* The labels of a name with their lengths before them, and the root's; 0 when they do not fit. */
 static size_t encode_name(const char *name, uint8_t *to, size_t room)
@@ -91,12 +85,6 @@ static int answers(const uint8_t *from, size_t length, int *refused)
 		return 0;
 	*refused = (from[3] & 15) != 0 || (from[6] | from[7]) == 0;
 	return 1;
-}
-
-static int by_value(const void *left, const void *right)
-{
-	uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
-	return (a > b) - (a < b);
 }
 
 static int load(int fd, uint32_t first, uint32_t span, size_t count, size_t window)

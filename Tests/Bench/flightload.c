@@ -9,7 +9,6 @@
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
-#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdint.h>
@@ -17,25 +16,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "load.h"
 
 static char flight[65536], room[1 << 20];
 static size_t flight_size;
-
-static uint64_t now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static void close_with_reset(int fd)
-{
-	struct linger linger = { .l_onoff = 1, .l_linger = 0 };
-	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
-	close(fd);
-}
 
 static int send_all(int fd, const char *data, size_t size)
 {
@@ -52,16 +38,10 @@ static int send_all(int fd, const char *data, size_t size)
 
 static int serve(uint16_t port)
 {
-	struct sockaddr_in6 at = { .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = in6addr_any };
-	int one = 1, fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int one = 1, fd = listen_on(port);
 
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof at) < 0 || listen(fd, 4096) < 0) {
-		perror("serve");
+	if (fd < 0)
 		return 1;
-	}
-	puts("ready");
-	fflush(stdout);
 	for (;;) {
 		int connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 		ssize_t got;
@@ -91,12 +71,6 @@ static int begin(const struct sockaddr_in *to)
 		return fd;
 	close_with_reset(fd);
 	return -1;
-}
-
-static int by_value(const void *left, const void *right)
-{
-	uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
-	return (a > b) - (a < b);
 }
 
 static int load(const struct sockaddr_in *to, double seconds)
