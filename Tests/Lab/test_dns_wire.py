@@ -10,15 +10,13 @@ import collections
 import io
 import ipaddress
 import json
-import os
 import random
 import re
-import shutil
 import struct
-import subprocess
 import sys
 
 import pytest
+from checkers import checker
 from conftest import SEED
 from lab import ROOT
 
@@ -89,23 +87,8 @@ def plain_dnspython():
 
 @pytest.fixture(scope="module")
 def dnscheck():
-    """The program that shows what our reader says: DNSCHECK, or built now."""
-    if "DNSCHECK" in os.environ:
-        path = os.environ["DNSCHECK"]
-    else:
-        swift = shutil.which("swift") or "/opt/swift/usr/bin/swift"
-        flags = ["-c", "release", "--static-swift-stdlib", "--explicit-target-dependency-import-check", "error"]
-        subprocess.run([swift, "build", *flags, "--product", "dnscheck"], cwd=ROOT, check=True, capture_output=True)
-        path = ROOT / ".build/release/dnscheck"
-
-    def run(lines, *arguments):
-        text = "".join(line + "\n" for line in lines)
-        done = subprocess.run([path, *arguments], input=text, capture_output=True, text=True, check=False)
-        answers = done.stdout.splitlines()
-        assert done.returncode == 0 and len(answers) == len(lines), f"EGRESSD_SEED={SEED}: it died: {done.stderr[-2000:]}"
-        return answers
-
-    return run
+    ask = checker("dnscheck")
+    return lambda lines, *arguments: ask("".join(f"{line}\n" for line in lines).encode(), *arguments, count=len(lines))
 
 
 def read(dnscheck, wires):

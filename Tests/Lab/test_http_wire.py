@@ -9,15 +9,14 @@ from __future__ import annotations
 import collections
 import ipaddress
 import json
-import os
 import random
 import re
-import shutil
 import struct
 import subprocess
 import sys
 
 import pytest
+from checkers import checker, framed
 from conftest import SEED
 from lab import ROOT
 
@@ -69,23 +68,8 @@ STRICTER2 = {
 
 @pytest.fixture(scope="module")
 def wirecheck():
-    """The program that shows what our readers say: WIRECHECK, or built now."""
-    if "WIRECHECK" in os.environ:
-        path = os.environ["WIRECHECK"]
-    else:
-        swift = shutil.which("swift") or "/opt/swift/usr/bin/swift"
-        flags = ["-c", "release", "--static-swift-stdlib", "--explicit-target-dependency-import-check", "error"]
-        subprocess.run([swift, "build", *flags, "--product", "wirecheck"], cwd=ROOT, check=True, capture_output=True)
-        path = ROOT / ".build/release/wirecheck"
-
-    def run(reader, inputs):
-        data = b"".join(struct.pack("!I", len(one)) + one for one in inputs)
-        done = subprocess.run([path, reader], input=data, capture_output=True, check=False)
-        answers = [json.loads(line) for line in done.stdout.splitlines()]
-        assert done.returncode == 0 and len(answers) == len(inputs), f"EGRESSD_SEED={SEED}: it died: {done.stderr[-2000:]}"
-        return answers
-
-    return run
+    ask = checker("wirecheck")
+    return lambda reader, inputs: [json.loads(line) for line in ask(framed(inputs), reader, count=len(inputs))]
 
 
 # What a host is, read once more.

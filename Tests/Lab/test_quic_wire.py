@@ -11,14 +11,12 @@ import collections
 import dataclasses
 import json
 import logging
-import os
 import random
-import shutil
 import struct
-import subprocess
 import sys
 
 import pytest
+from checkers import checker, framed
 from conftest import SEED
 from lab import ROOT
 
@@ -65,25 +63,13 @@ STRICTER = {
 
 @pytest.fixture(scope="module")
 def wirecheck():
-    """The program that shows what our reader says: WIRECHECK, or built now."""
-    if "WIRECHECK" in os.environ:
-        path = os.environ["WIRECHECK"]
-    else:
-        swift = shutil.which("swift") or "/opt/swift/usr/bin/swift"
-        flags = ["-c", "release", "--static-swift-stdlib", "--explicit-target-dependency-import-check", "error"]
-        subprocess.run([swift, "build", *flags, "--product", "wirecheck"], cwd=ROOT, check=True, capture_output=True)
-        path = ROOT / ".build/release/wirecheck"
+    ask = checker("wirecheck")
 
-    def run(flights):
-        framed = [b"".join(struct.pack("!H", len(part)) + part for part in flight) for flight in flights]
-        text = b"".join(struct.pack("!I", len(flight)) + flight for flight in framed)
-        done = subprocess.run([path, "quic"], input=text, capture_output=True, check=False)
-        answers = done.stdout.decode().splitlines()
-        problem = f"EGRESSD_SEED={SEED}: it died: {done.stderr[-2000:]}"
-        assert done.returncode == 0 and len(answers) == len(flights), problem
-        return [json.loads(answer) for answer in answers]
+    def read(flights):
+        data = framed([framed(flight, "!H") for flight in flights])
+        return [json.loads(line) for line in ask(data, "quic", count=len(flights))]
 
-    return run
+    return read
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,7 +1,6 @@
 """A program inside a cgroup that does with sockets what it is told: one JSON command per line, one JSON answer per line."""
 
 import errno
-import json
 import os
 import select
 import socket
@@ -10,6 +9,10 @@ import subprocess
 import sys
 import threading
 import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from commands import obey_by_name  # noqa: E402
 
 SO_MARK = 36
 handles = {}
@@ -399,24 +402,7 @@ def move(command):
         return {"ok": False, "error": name_of(error)}
 
 
-COMMANDS = {
-    function.__name__: function
-    for function in (
-        tcp, udp, many, repeat, until, write, read, receive, close, listen, accept, bind, serve, simultaneous, raw, frame,
-        join, run, move,
-    )
-}  # fmt: skip
-
-
-def main():
-    print(json.dumps({"ok": True, "pid": os.getpid(), "uid": os.getuid()}), flush=True)
-    for line in sys.stdin:
-        command = json.loads(line)
-        try:
-            answer = COMMANDS[command["do"]](command)
-        except Exception as error:  # pylint: disable=broad-except
-            answer = {"ok": False, "error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), flush=True)
-
-
-main()
+obey_by_name(
+    tcp, udp, many, repeat, until, write, read, receive, close, listen, accept, bind, serve, simultaneous, raw, frame, join,
+    run, move,
+)  # fmt: skip

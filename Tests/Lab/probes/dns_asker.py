@@ -12,6 +12,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import dns_wire as wire  # noqa: E402
+from commands import obey_by_name  # noqa: E402
 
 SO_MARK = 36
 handles = {}
@@ -280,21 +281,4 @@ def look_up(command):
         return {"ok": False, "error": number.get(error.errno, str(error)), "ms": (time.monotonic() - started) * 1000}
 
 
-COMMANDS = {
-    function.__name__: function
-    for function in (ask, raw, first_connect, burst, rounds, forked, open_socket, through, look_up)
-}
-
-
-def main():
-    print(json.dumps({"ok": True, "pid": os.getpid(), "uid": os.getuid()}), flush=True)
-    for line in sys.stdin:
-        command = json.loads(line)
-        try:
-            answer = COMMANDS[command["do"]](command)
-        except Exception as error:  # pylint: disable=broad-except
-            answer = {"ok": False, "error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), flush=True)
-
-
-main()
+obey_by_name(ask, raw, first_connect, burst, rounds, forked, open_socket, through, look_up)

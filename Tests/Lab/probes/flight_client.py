@@ -1,7 +1,6 @@
 """A program inside a cgroup that says first bytes as it is told: one JSON command per line, one JSON answer per line."""
 
 import errno
-import json
 import os
 import resource
 import select
@@ -9,6 +8,10 @@ import socket
 import subprocess
 import sys
 import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from commands import obey_by_name  # noqa: E402
 
 MSG_FASTOPEN = 0x20000000
 IPV6_DSTOPTS = 59
@@ -195,21 +198,4 @@ def run(command):
         return {"ok": False, "status": None, "error": "timeout"}
 
 
-COMMANDS = {
-    function.__name__: function
-    for function in (resolve, speak, write, read, close, repeat, silent, datagram, run)
-}  # fmt: skip
-
-
-def main():
-    print(json.dumps({"ok": True, "pid": os.getpid(), "uid": os.getuid()}), flush=True)
-    for line in sys.stdin:
-        command = json.loads(line)
-        try:
-            answer = COMMANDS[command["do"]](command)
-        except Exception as error:  # pylint: disable=broad-except
-            answer = {"ok": False, "error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), flush=True)
-
-
-main()
+obey_by_name(resolve, speak, write, read, close, repeat, silent, datagram, run)

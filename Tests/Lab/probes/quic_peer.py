@@ -10,7 +10,7 @@ import sys
 import time
 
 PLAN = json.loads(sys.argv[2])
-sys.path.insert(0, PLAN["library"])
+sys.path[:0] = [PLAN["library"], os.path.dirname(os.path.abspath(__file__))]
 
 from aioquic.asyncio.protocol import QuicConnectionProtocol  # noqa: E402
 from aioquic.asyncio.server import QuicServer  # noqa: E402
@@ -20,6 +20,7 @@ from aioquic.quic.connection import QuicConnection  # noqa: E402
 from aioquic.quic.crypto import CryptoPair  # noqa: E402
 from aioquic.quic.events import ConnectionTerminated, HandshakeCompleted, StreamDataReceived  # noqa: E402
 from aioquic.quic.packet import QuicPacketType, encode_long_header_first_byte, pull_quic_header  # noqa: E402
+from commands import obey  # noqa: E402
 
 VERSIONS = {1: 0x00000001, 2: 0x6B3343CF}
 ALPN = ["hq-interop"]
@@ -209,17 +210,7 @@ async def speak(command):
         client._transport.close()  # pylint: disable=protected-access
 
 
-def obey():
-    print(json.dumps({"ok": True, "pid": os.getpid(), "uid": os.getuid()}), flush=True)
-    for line in sys.stdin:
-        try:
-            answer = asyncio.run(speak(json.loads(line)))
-        except Exception as error:  # pylint: disable=broad-except
-            answer = {"ok": False, "error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), flush=True)
-
-
 if sys.argv[1] == "server":
     asyncio.run(serve())
 else:
-    obey()
+    obey(lambda command: asyncio.run(speak(command)))

@@ -3,7 +3,6 @@
 It needs CAP_NET_RAW, and a rule that keeps its packets from the kernel's TCP, which would reset them (`PORTS`).
 """
 
-import json
 import os
 import random
 import select
@@ -15,6 +14,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import packets  # noqa: E402
+from commands import obey  # noqa: E402
 
 PORTS = (61000, 61999)
 FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
@@ -142,15 +142,5 @@ def speak(command):
         flow.close()
 
 
-def main():
-    print(json.dumps({"ok": True, "pid": os.getpid(), "uid": os.getuid()}), flush=True)
-    for line in sys.stdin:
-        try:
-            answer = speak(json.loads(line))
-        except Exception as error:  # pylint: disable=broad-except
-            answer = {"ok": False, "error": f"{type(error).__name__}: {error}", "stage": "probe"}
-        print(json.dumps(answer), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    obey(speak, stage="probe")
