@@ -18,7 +18,7 @@ func target(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target 
 func tests(_ name: String, _ dependencies: [Target.Dependency], fixtures: Bool = false) -> Target {
     .testTarget(
         name: name,
-        dependencies: dependencies,
+        dependencies: dependencies + ["TestSupport"],
         exclude: fixtures ? ["Fixtures"] : [],
         swiftSettings: strict,
     )
@@ -105,6 +105,8 @@ let package = Package(
             swiftSettings: strict,
         ),
 
+        // What the unit tests share.
+        .target(name: "TestSupport", dependencies: ["Wire"], path: "Tests/TestSupport", swiftSettings: strict),
         tests("ModelTests", ["Model"]),
         tests("PolicyTests", ["Model", "Policy"]),
         tests("PolicyFilesTests", ["Model", "Policy", "PolicyFiles"], fixtures: true),

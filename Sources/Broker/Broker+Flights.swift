@@ -78,7 +78,7 @@ extension Broker {
         var flow = flow
         flow.arrived = question.arrived
         var stream = StreamReassembler(initial: packet.tcpSequence)
-        guard case .new = stream.take(packet, in: bytes, reference: question.reference.number),
+        guard case .new = stream.take(packet, in: bytes),
             case .done(let flight) = flow.reader.read(stream.contiguous)
         else { return [.answer(question.reference, .drop)] }
         let decision = decide(flow, key, flight)
@@ -190,7 +190,7 @@ extension Broker {
             progress = flow.reader.read(datagram: bytes.extracting(packet.payload))
         } else {
             var stream = flow.stream ?? StreamReassembler(initial: packet.tcpSequence &- 1)
-            let outcome = stream.take(packet, in: bytes, reference: question.reference.number)
+            let outcome = stream.take(packet, in: bytes)
             flow.stream = stream
             switch outcome {
             case .new: flow.held.append(question.reference)
@@ -242,7 +242,7 @@ extension Broker {
         // It is sent again: by then its client may be known.
         guard var flow = flows.take(key) else { return [.answer(question.reference, .drop)] }
         var greeting = flow.greeting ?? StreamReassembler(initial: packet.tcpSequence &- 1)
-        let outcome = greeting.take(packet, in: bytes, reference: question.reference.number)
+        let outcome = greeting.take(packet, in: bytes)
         flow.greeting = greeting
         let progress = ServerReader.read(greeting.contiguous)
         switch (outcome, progress) {

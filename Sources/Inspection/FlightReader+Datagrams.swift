@@ -30,7 +30,7 @@ struct DatagramReader: Sendable {
 
     init(first: RawSpan, _ cryptography: any Cryptography) {
         quic = QUICFlight(cryptography: cryptography)
-        application = QUICFlight.mayBegin(first) ? .quic : Application.ofDatagram(first)
+        application = Application.ofDatagram(first)
         excerpt = Excerpt.text(first)
     }
 

@@ -93,10 +93,3 @@ package struct FlightReader: Sendable {
         return isSSH == isHTTP ? .unknown : isSSH ? .ssh : .http
     }
 }
-
-extension StreamReassembler {
-    /// Has the reader read what is there without a gap.
-    ///
-    /// A span of one stored property cannot be given to another of the same struct while that is changed; the two go here.
-    package func read(by reader: inout FlightReader) -> FlightReader.Progress { reader.read(contiguous) }
-}

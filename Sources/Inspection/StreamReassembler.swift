@@ -32,8 +32,8 @@ package struct StreamReassembler: Sendable {
     private var end = 0
     /// What is known behind the first gap: apart from each other, each with a gap before it, in no order.
     private var islands: [Range<Int>] = []
-    /// The packets that were `new`, as their owner calls them, in the order in which they came.
-    package private(set) var references: [UInt64] = []
+    /// How many packets were `new`.
+    package private(set) var segmentCount = 0
 
     /// The stream behind a SYN with this sequence number: its first byte has the next one.
     package init(initial: UInt32) { self.initial = initial }
@@ -50,11 +50,11 @@ package struct StreamReassembler: Sendable {
     /// Whether every byte that is kept is there: nothing will be added to them.
     package var isFull: Bool { end == Self.byteLimit }
 
-    /// Takes the payload of a segment; `reference` is what its owner calls the packet.
+    /// Takes the payload of a segment.
     ///
     /// Sequence numbers are modulo 2^32 (RFC 9293 §3.4). What lies before the first byte is left out: a keep-alive probe has one
     /// such byte (RFC 9293 §3.8.4).
-    package mutating func take(sequence: UInt32, payload: RawSpan, reference: UInt64) -> Outcome {
+    package mutating func take(sequence: UInt32, payload: RawSpan) -> Outcome {
         let start = Int(Int32(bitPattern: sequence &- initial &- 1))
         let segment = max(start, 0)..<max(start + payload.byteCount, 0)
         guard !segment.isEmpty else { return .known }
@@ -62,9 +62,9 @@ package struct StreamReassembler: Sendable {
         guard !kept.isEmpty || isFull else { return .refused(.tooFarAhead) }
         guard let known = known(of: kept, payload, start) else { return .conflict }
         guard known < segment.count else { return .known }
-        guard references.count < Self.segmentLimit else { return .refused(.tooManySegments) }
+        guard segmentCount < Self.segmentLimit else { return .refused(.tooManySegments) }
         store(kept, payload, start)
-        references.append(reference)
+        segmentCount += 1
         return .new
     }
 

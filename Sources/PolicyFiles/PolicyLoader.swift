@@ -26,18 +26,6 @@ package final class PolicyLoader {
     /// The users that this load has looked up.
     var users: [String: UInt32?] = [:]
 
-    /// What the last successful load made of the set of the one before it.
-    package struct Change: Hashable, Sendable {
-        /// The workloads that went, those that come again in `added` included.
-        package let removed: Set<String>
-        /// The names of those that are new or were read again; they may say what they said before.
-        package let added: [String]
-    }
-
-    /// How the last successful load changed what the one before it returned; nil when everything may have changed.
-    ///
-    /// A load that fails leaves it as it is: the next one that succeeds tells the changes of both.
-    package private(set) var lastChange: Change?
     /// How many files the last load looked at: the others the watch vouched for.
     package internal(set) var examined = 0
 
@@ -82,7 +70,6 @@ package final class PolicyLoader {
     /// Makes the files part of the present set, in place of what is outdated in it.
     private func put(_ added: [CachedFile]) throws(PolicyErrors) {
         let isFirst = current.folder != folder
-        let change = Change(removed: outdated, added: added.map(\.parsed.workload.name))
         do {
             if isFirst || !added.isEmpty || !outdated.isEmpty {
                 let base = isFirst ? try PolicySet([], folder: folder) : current
@@ -95,7 +82,6 @@ package final class PolicyLoader {
         }
         for file in added { file.isCurrent = true }
         outdated = []
-        lastChange = isFirst ? nil : change
     }
 
     private func forget(_ folder: String) {

@@ -1,11 +1,12 @@
 import Glibc
 import Model
 import Synchronization
+import System
 
 extension Writer {
     /// The thread: takes what is queued, writes it, and waits again until it is told to stop.
     func run() {
-        nameThread()
+        ThreadName.set("record")
         while true {
             let (jobs, isStopping) = take()
             for job in jobs { finish(job) { job.body(database) } }
@@ -13,14 +14,6 @@ extension Writer {
             if isStopping, !wrote || isDrained { break }
         }
         end()
-    }
-
-    /// Names the thread for `ps -L`; pthread_setname_np is hidden from Swift behind _GNU_SOURCE.
-    private func nameThread() {
-        let descriptor = unsafe open("/proc/thread-self/comm", O_WRONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return }
-        _ = unsafe Glibc.write(descriptor, "record", 6)
-        close(descriptor)
     }
 
     private var isDrained: Bool {

@@ -16,9 +16,6 @@ package struct ExtendedError: Hashable, Sendable {
         self.text = cut
     }
 
-    /// The operator of the server does not resolve this name (§4.16).
-    package static func blocked(_ text: String) -> ExtendedError { ExtendedError(code: 15, text: text) }
-
     /// This client may not ask this (§4.19).
     package static func prohibited(_ text: String) -> ExtendedError { ExtendedError(code: 18, text: text) }
 }

@@ -68,9 +68,6 @@ package struct Resolver: Sendable {
     /// Answers in the cache, and their bytes as far as they can be estimated.
     package var cacheSize: (answers: Int, bytes: Int) { (cache.count, cache.bytes) }
 
-    /// Forgets every answer.
-    package mutating func clearCache() { cache.removeAll() }
-
     /// The answer that is known already; nil when an upstream must be asked.
     package mutating func cached(_ question: DNSQuestion, at now: Instant) -> Answer? {
         guard let answer = cache.find(question, at: now) else { return nil }

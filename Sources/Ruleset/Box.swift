@@ -31,12 +31,6 @@ package struct Box: Hashable, Sendable {
         self.transport == transport && lower.isV4 == address.isV4 && lower <= address && address <= upper
             && ports.contains(port)
     }
-
-    /// Whether some destination lies in both boxes.
-    package func intersects(_ other: Box) -> Bool {
-        transport == other.transport && lower.isV4 == other.lower.isV4 && lower <= other.upper && other.lower <= upper
-            && ports.lower <= other.ports.upper && other.ports.lower <= ports.upper
-    }
 }
 
 extension Box: Comparable {

@@ -8,8 +8,6 @@ package struct Errno: Error, Hashable, Sendable {
     /// The error with this positive number.
     package init(_ code: Int32) { self.code = code }
 
-    package static let interrupted = Errno(EINTR)
-    package static let wouldBlock = Errno(EAGAIN)
     package static let notFound = Errno(ENOENT)
     package static let noProcess = Errno(ESRCH)
     package static let exists = Errno(EEXIST)
@@ -18,7 +16,6 @@ package struct Errno: Error, Hashable, Sendable {
     package static let connectionRefused = Errno(ECONNREFUSED)
     package static let addressInUse = Errno(EADDRINUSE)
     package static let brokenPipe = Errno(EPIPE)
-    package static let tooManyOpenFiles = Errno(EMFILE)
     package static let invalidArgument = Errno(EINVAL)
     package static let timedOut = Errno(ETIMEDOUT)
 

@@ -93,9 +93,6 @@ package final class ProcessInspector {
         return finding(process, uid: process.uid(), cgroup: cgroups.path(ofProcess: pid)).process
     }
 
-    /// The cgroup v2 path of a process, starting with a slash; nil when it is gone.
-    package func cgroupPath(ofPid pid: Int32) -> String? { cgroups.path(ofProcess: pid) }
-
     /// Forgets a cgroup that is gone.
     package func forget(cgroup path: String) { places[path] = nil }
 

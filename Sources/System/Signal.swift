@@ -2,12 +2,6 @@ import CLinux
 
 /// The numbers of the signals the daemon knows, and what can be done about them.
 package enum Signal {
-    package static let hangUp = SIGHUP
-    package static let interrupt = SIGINT
-    package static let terminate = SIGTERM
-    package static let user1 = SIGUSR1
-    package static let user2 = SIGUSR2
-    package static let child = SIGCHLD
     package static let pipe = SIGPIPE
 
     /// Makes the process deaf to a signal.

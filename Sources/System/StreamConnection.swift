@@ -16,8 +16,6 @@ package final class StreamConnection {
 
     private var pending: [UInt8] = []
     private var sent = 0
-    private var isEnding = false
-    private var hasEnded = false
 
     init(_ socket: consuming FileDescriptor, peer: SocketAddress) {
         mark = UInt32(clamping: clx_socket_mark(socket.rawValue))
@@ -40,9 +38,9 @@ package final class StreamConnection {
 
     /// Sends as much as the kernel takes and keeps the rest for `flush`.
     ///
-    /// False, and nothing is taken, when more than `writeLimit` bytes would wait or writing has ended.
+    /// False, and nothing is taken, when more than `writeLimit` bytes would wait.
     package func write(_ bytes: [UInt8]) throws(Errno) -> Bool {
-        guard !isEnding, bytes.count <= Self.writeLimit - pendingBytes else { return false }
+        guard bytes.count <= Self.writeLimit - pendingBytes else { return false }
         var taken = 0
         if pendingBytes == 0 { taken = try UnixSocket.send(on: descriptor, bytes) ?? 0 }
         guard taken < bytes.count else { return true }
@@ -58,22 +56,7 @@ package final class StreamConnection {
             sent += count
         }
         dropSent()
-        end()
         return true
-    }
-
-    /// Tells the peer that nothing more will come, once all that waits is sent; reading goes on.
-    ///
-    /// Closing a connection with bytes that were not read resets it, and the peer may lose what was sent last.
-    package func endWriting() {
-        isEnding = true
-        if pendingBytes == 0 { end() }
-    }
-
-    private func end() {
-        guard isEnding, !hasEnded else { return }
-        hasEnded = true
-        _ = clx_shutdown_write(descriptor)
     }
 
     /// Closes the connection and forgets what waits; nothing when it is closed.

@@ -1,19 +1,4 @@
 extension ApplicationSigns {
-    /// An Initial packet of QUIC 1 or 2 (RFC 9000 §17.2.2, RFC 9369 §3.2), or one of a draft or of no version, as large as a
-    /// client's first datagram must be.
-    static func isQUIC(_ bytes: RawSpan) -> Bool {
-        guard bytes.byteCount >= 1_200, let first = bytes.byte(at: 0), first & 0xc0 == 0xc0,
-            let version = bytes.network32(at: 1), let length = bytes.byte(at: 5), (8...20).contains(length),
-            let other = bytes.byte(at: 6 + Int(length)), other <= 20
-        else { return false }
-        switch version {
-        case 1: return first & 0x30 == 0
-        case 0x6b33_43cf: return first & 0x30 == 0x10
-        // Drafts, and the versions that nobody speaks, which make a server name its own (RFC 9000 §15).
-        default: return version >> 8 == 0xff_0000 || version & 0x0f0f_0f0f == 0x0a0a_0a0a
-        }
-    }
-
     /// The first or the second message of WireGuard's handshake: a type, three zeros, a fixed size.
     static func isWireGuard(_ bytes: RawSpan) -> Bool {
         switch bytes.byteCount {

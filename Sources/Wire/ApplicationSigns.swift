@@ -22,7 +22,7 @@ extension Application {
 
     /// What a flow's first datagram is; `unknown` when it is not sure.
     package static func ofDatagram(_ bytes: RawSpan) -> Application {
-        if ApplicationSigns.isQUIC(bytes) { return .quic }
+        if QUICFlight.mayBegin(bytes) { return .quic }
         if ApplicationSigns.isWireGuard(bytes) { return .wireguard }
         if ApplicationSigns.isBitTorrentDatagram(bytes) { return .bittorrent }
         if ApplicationSigns.isOpenVPN(bytes) { return .openvpn }

@@ -65,14 +65,8 @@ package struct Packet: Hashable, Sendable {
         }
     }
 
-    /// Where the payload starts in the bytes it was read from.
-    package var payloadOffset: Int { payload.lowerBound }
-    /// How many bytes of payload are at hand.
-    package var payloadLength: Int { payload.count }
     /// Whether it is only a part of a datagram.
     package var isFragment: Bool { fragment != .whole }
-    /// Whether it is a part that has no ports.
-    package var isLaterFragment: Bool { fragment == .later }
 }
 
 extension Packet {

@@ -1,6 +1,7 @@
 import Model
 import Policy
 import Ruleset
+import TestSupport
 
 @testable import Broker
 
@@ -64,7 +65,7 @@ struct FlightSimulation {
         var random = SplitMix(state: seed)
         policies = try Self.policies(&random)
         settings = Self.settings(&random)
-        broker = Broker(settings: settings, policies: policies, cryptography: NoCryptography())
+        broker = Broker(settings: settings, policies: policies, cryptography: PlainCryptography())
         kernel = KernelModel(renewsTimeouts: Bool.random(using: &random))
         self.random = random
         kernel.apply(Layout(firstQueue: 8100, observesOnly: false).constants + broker.elements(), at: now)

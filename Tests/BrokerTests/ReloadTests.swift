@@ -1,6 +1,7 @@
 import Model
 import Policy
 import Ruleset
+import TestSupport
 import Testing
 
 @testable import Broker
@@ -97,7 +98,7 @@ struct ReloadTests {
             settings: Broker.Settings(),
             policies: try PolicySet([renamed]),
             assignments: ["train": Assignment(identity: old, generation: 3)],
-            cryptography: NoCryptography(),
+            cryptography: PlainCryptography(),
         )
         #expect(next.assignments["renamed"]?.identity != old)
     }
@@ -124,7 +125,7 @@ struct ReloadTests {
             settings: Broker.Settings(),
             policies: policies,
             assignments: ["train": known],
-            cryptography: NoCryptography(),
+            cryptography: PlainCryptography(),
         )
         #expect(broker.assignments["train"] == known)
         #expect(broker.assignments["other"]?.identity.number == Identity.firstWorkload)

@@ -1,6 +1,7 @@
 import Model
 import Policy
 import Ruleset
+import TestSupport
 import Testing
 
 @testable import Broker
@@ -16,7 +17,7 @@ struct Scenario {
     static let cgroups: [String: UInt64] = ["/train": 10, "/other": 11, "/host": 12, "/egressd": 13]
 
     init(_ workloads: [Workload], settings: Broker.Settings = Broker.Settings(unidentified: .deny)) throws {
-        broker = Broker(settings: settings, policies: try PolicySet(workloads), cryptography: NoCryptography())
+        broker = Broker(settings: settings, policies: try PolicySet(workloads), cryptography: PlainCryptography())
     }
 
     /// A workload `train` in `/train`; `allow` and `deny` are `NAME ADDRESS PORT`.

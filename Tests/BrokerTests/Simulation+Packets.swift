@@ -1,6 +1,7 @@
 import Model
 import Policy
 import Ruleset
+import TestSupport
 
 @testable import Broker
 

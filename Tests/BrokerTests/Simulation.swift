@@ -1,6 +1,7 @@
 import Model
 import Policy
 import Ruleset
+import TestSupport
 
 @testable import Broker
 
@@ -57,7 +58,7 @@ struct Simulation {
         var random = SplitMix(state: seed)
         policies = Universe.policies(after: .empty, &random)
         settings = Universe.settings(&random)
-        broker = Broker(settings: settings, policies: policies, cryptography: NoCryptography())
+        broker = Broker(settings: settings, policies: policies, cryptography: PlainCryptography())
         kernel = KernelModel(renewsTimeouts: Bool.random(using: &random))
         listeners = (0..<16).map { _ in Int.random(in: 0..<Universe.processes.count, using: &random) }
         self.random = random

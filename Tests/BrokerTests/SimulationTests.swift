@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 /// Requests, holds, expiries, reloads, revocations, lost and repeated packets in any order.
@@ -7,7 +8,7 @@ import Testing
 struct SimulationTests {
     @Test(arguments: Simulation.Weather.allCases)
     func invariantsHold(_ weather: Simulation.Weather) {
-        let seeds = SplitMix.wanted.map { [$0] } ?? (0..<60).map { _ in UInt64.random(in: 0...UInt64.max) }
+        let seeds = SplitMix.seeds(60)
         var accepted = 0
         var refused: UInt64 = 0
         for seed in seeds {

@@ -1,5 +1,6 @@
 import Model
 import Policy
+import TestSupport
 
 @testable import Broker
 

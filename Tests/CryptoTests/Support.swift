@@ -1,12 +1,5 @@
-import Glibc
+import TestSupport
 import Wire
-
-/// The bytes of hexadecimal digits; blanks are left out.
-func hex(_ text: String) -> [UInt8] {
-    let digits = text.compactMap(\.hexDigitValue).map(UInt8.init)
-    precondition(digits.count.isMultiple(of: 2), "half a byte")
-    return stride(from: 0, to: digits.count, by: 2).map { digits[$0] << 4 | digits[$0 + 1] }
-}
 
 /// A recorded first flight: the ClientHello that the client wrote, and the datagrams that it sent for it.
 struct RecordedFlight {
@@ -15,12 +8,7 @@ struct RecordedFlight {
 
     /// Reads `Fixtures/NAME.flight`: each part with its length before it, 16 bits in network byte order.
     init?(_ name: String) {
-        let folder = #filePath.split(separator: "/").dropLast().joined(separator: "/")
-        guard let file = unsafe fopen("/\(folder)/Fixtures/\(name).flight", "r") else { return nil }
-        defer { unsafe fclose(file) }
-        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: 65_536) { buffer, count in
-            unsafe count = fread(buffer.baseAddress, 1, buffer.count, file)
-        }
+        guard let bytes = Files.read("\(Files.tests)/CryptoTests/Fixtures/\(name).flight") else { return nil }
         var parts: [[UInt8]] = []
         var rest = bytes[...]
         while let high = rest.popFirst(), let low = rest.popFirst() {

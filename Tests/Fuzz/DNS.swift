@@ -1,3 +1,5 @@
+// fuzz: Model Wire
+
 import Wire
 
 /// libFuzzer's entry: reads the bytes as a DNS message and as a query, and stops where the two or their copies differ.

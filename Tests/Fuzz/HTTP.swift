@@ -1,3 +1,5 @@
+// fuzz: Model Wire
+
 import Model
 import Wire
 

@@ -1,3 +1,5 @@
+// fuzz: Model Wire
+
 import Wire
 
 /// libFuzzer's entry: reads the bytes as a log message, and its payload as a packet.

@@ -1,3 +1,5 @@
+// fuzz: Model Wire
+
 import Wire
 
 /// libFuzzer's entry: walks the bytes as one datagram of netlink messages.

@@ -1,3 +1,5 @@
+// fuzz: Model Wire
+
 import Model
 import Wire
 
@@ -6,7 +8,7 @@ import Wire
 public func fuzz(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     guard let packet = try? readPacket(start, count) else { return 0 }
     precondition(packet.payload.lowerBound >= 20 && packet.payload.upperBound <= count, "payload out of bounds")
-    let hasPorts = packet.transport.hasPorts && !packet.isLaterFragment
+    let hasPorts = packet.transport.hasPorts && packet.fragment != .later
     precondition(hasPorts || (packet.sourcePort == 0 && packet.destinationPort == 0), "ports without a transport")
     precondition((packet.tcpFlags != nil) == (hasPorts && packet.transport == .tcp), "flags without TCP")
     precondition(!packet.isIPv4 || (packet.source.isV4 && packet.destination.isV4), "IPv4 with other addresses")

@@ -1,3 +1,5 @@
+// fuzz: Model Policy PolicyFiles -lyaml
+
 import Model
 import Policy
 import PolicyFiles

@@ -1,19 +1,6 @@
+// fuzz: Model Wire ../TestSupport/PlainCryptography.swift
+
 import Wire
-
-/// Cryptography that opens everything: no random bytes would ever fit a real seal, and the frames would stay unread.
-private struct OpenCryptography: Cryptography {
-    func sha256(_ bytes: RawSpan) -> [UInt8] { [UInt8](repeating: 0, count: 32) }
-
-    func extract(salt: RawSpan, secret: RawSpan) -> [UInt8] { [UInt8](repeating: 0, count: 32) }
-
-    func expand(secret: RawSpan, info: RawSpan, count: Int) -> [UInt8] { [UInt8](repeating: 0, count: count) }
-
-    func encryptBlock(key: RawSpan, _ block: RawSpan) -> [UInt8]? { [UInt8](repeating: 0, count: 16) }
-
-    func openGCM(key: RawSpan, nonce: RawSpan, additional: RawSpan, sealed: RawSpan) -> [UInt8]? {
-        sealed.byteCount < 16 ? nil : (0..<(sealed.byteCount - 16)).compactMap { sealed.byte(at: $0) }
-    }
-}
 
 /// libFuzzer's entry: reads the bytes as a flight, each datagram with its length before it (16 bits, network byte order).
 ///
@@ -21,7 +8,7 @@ private struct OpenCryptography: Cryptography {
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     var rest = Array(UnsafeBufferPointer(start: start, count: count))[...]
-    var flight = QUICFlight(cryptography: OpenCryptography())
+    var flight = QUICFlight(cryptography: PlainCryptography())
     var hello: [UInt8]?
     while let high = rest.popFirst(), let low = rest.popFirst() {
         var datagram = Array(rest.prefix(Int(high) << 8 | Int(low)))

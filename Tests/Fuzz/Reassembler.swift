@@ -1,3 +1,5 @@
+// fuzz: Model Wire Inspection ../InspectionTests/StreamScript.swift -max_len=260
+
 /// libFuzzer's entry: plays the bytes as segments, and stops where the reassembler and the model of the tests differ.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {

@@ -1,3 +1,5 @@
+// fuzz: Model Wire
+
 import Wire
 
 /// libFuzzer's entry: reads the bytes as an SSH banner of both sides, from their first to ever more of them, and stops where

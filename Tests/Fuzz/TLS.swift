@@ -1,3 +1,5 @@
+// fuzz: Model Wire ../TestSupport/PlainCryptography.swift
+
 import Model
 import Wire
 
@@ -64,21 +66,8 @@ private func check(message bytes: [UInt8]) {
     }
     precondition(types.count == hello.extensionCount, "extensions are missing")
     precondition((hello.serverName(in: bytes.rawBytes) == .absent) == !types.contains(0), "a name from nowhere")
-    let text = hello.ja4(in: bytes.rawBytes, over: .tcp, using: NoHash())
+    let text = hello.ja4(in: bytes.rawBytes, over: .tcp, using: PlainCryptography())
     precondition(text.utf8.count == 36 && text.utf8.allSatisfy { 0x21...0x7e ~= $0 }, "a bad fingerprint")
-}
-
-/// A hash that is always the same.
-private struct NoHash: Cryptography {
-    func sha256(_ bytes: RawSpan) -> [UInt8] { [UInt8](repeating: 0xab, count: 32) }
-
-    func extract(salt: RawSpan, secret: RawSpan) -> [UInt8] { [] }
-
-    func expand(secret: RawSpan, info: RawSpan, count: Int) -> [UInt8] { [] }
-
-    func encryptBlock(key: RawSpan, _ block: RawSpan) -> [UInt8]? { nil }
-
-    func openGCM(key: RawSpan, nonce: RawSpan, additional: RawSpan, sealed: RawSpan) -> [UInt8]? { nil }
 }
 
 extension [UInt8] {

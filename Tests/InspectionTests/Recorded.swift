@@ -1,6 +1,7 @@
 import Crypto
 import Inspection
 import Model
+import TestSupport
 import Testing
 import Wire
 

@@ -23,7 +23,7 @@ struct SegmentTests {
 
     private mutating func take(_ bytes: [UInt8]) throws -> StreamReassembler.Outcome {
         let packet = try Packet(bytes.rawBytes)
-        return stream.take(packet, in: bytes.rawBytes, reference: 7)
+        return stream.take(packet, in: bytes.rawBytes)
     }
 
     @Test("data and the last data before FIN")
@@ -33,7 +33,7 @@ struct SegmentTests {
         #expect(try take(packet("GET /", 100, [.ack])) == .known)
         #expect(stream.contiguous.byteCount == 5)
         #expect(stream.contiguous.byte(at: 4) == UInt8(ascii: "/"))
-        #expect(stream.references == [7, 7])
+        #expect(stream.segmentCount == 2)
     }
 
     @Test("the payload of a SYN starts behind the SYN")

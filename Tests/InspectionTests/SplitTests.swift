@@ -1,5 +1,6 @@
 import Inspection
 import Model
+import TestSupport
 import Testing
 import Wire
 

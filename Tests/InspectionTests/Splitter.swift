@@ -1,5 +1,6 @@
 import Inspection
 import Model
+import TestSupport
 import Wire
 
 /// Cuts a stream into segments in any way that a TCP client, or somebody who wants to hide something, may send it.
@@ -77,7 +78,7 @@ struct Held {
     /// Puts a segment to the others.
     mutating func take(_ segment: Splitter.Segment) -> StreamReassembler.Outcome {
         let sequence = initial &+ 1 &+ UInt32(truncatingIfNeeded: segment.start)
-        let outcome = stream.take(sequence: sequence, payload: segment.bytes.rawBytes, reference: 0)
+        let outcome = stream.take(sequence: sequence, payload: segment.bytes.rawBytes)
         guard outcome == .new else { return outcome }
         known.formUnion(max(segment.start, 0)..<(segment.start + segment.bytes.count))
         return outcome
@@ -107,4 +108,11 @@ struct Held {
 
     /// What is said when nothing more comes.
     func giveUp() -> Flight { reader.giveUp(stream.contiguous) }
+}
+
+extension StreamReassembler {
+    /// Has the reader read what is there without a gap.
+    ///
+    /// A span of one stored property cannot be given to another of the same struct while that is changed; the two go here.
+    fileprivate func read(by reader: inout FlightReader) -> FlightReader.Progress { reader.read(contiguous) }
 }

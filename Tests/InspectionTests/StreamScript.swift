@@ -17,13 +17,13 @@ struct StreamScript {
     /// What must come of a segment, from the plain meaning of the words.
     private struct Model {
         var bytes = [UInt8?](repeating: nil, count: 16_384)
-        var references: [UInt64] = []
+        var segmentCount = 0
         /// How many bytes are known from the first on.
         var contiguous = 0
         /// Behind the last that is known.
         var end = 0
 
-        mutating func take(_ start: Int, _ payload: [UInt8], _ reference: UInt64) -> StreamReassembler.Outcome {
+        mutating func take(_ start: Int, _ payload: [UInt8]) -> StreamReassembler.Outcome {
             let last = start + payload.count
             if last <= 0 || payload.isEmpty { return .known }
             if start >= 16_384, contiguous < 16_384 { return .refused(.tooFarAhead) }
@@ -36,11 +36,11 @@ struct StreamScript {
                 if byte != payload[place - start] { return .conflict }
             }
             if !news { return .known }
-            if references.count == 32 { return .refused(.tooManySegments) }
+            if segmentCount == 32 { return .refused(.tooManySegments) }
             for place in max(start, 0)..<max(start, 0, min(last, 16_384)) { bytes[place] = payload[place - start] }
             while contiguous < 16_384, bytes[contiguous] != nil { contiguous += 1 }
             end = max(end, min(last, 16_384))
-            references.append(reference)
+            segmentCount += 1
             return .new
         }
     }
@@ -68,9 +68,9 @@ struct StreamScript {
     private mutating func flaw(_ script: [UInt8]) -> String? {
         for place in stride(from: 4, to: script.count - 3, by: 4) {
             let (start, payload) = segment(Array(script[place..<(place + 4)]))
-            let expected = model.take(start, payload, UInt64(place))
+            let expected = model.take(start, payload)
             let sequence = initial &+ 1 &+ UInt32(truncatingIfNeeded: start)
-            let outcome = stream.take(sequence: sequence, payload: payload.rawBytes, reference: UInt64(place))
+            let outcome = stream.take(sequence: sequence, payload: payload.rawBytes)
             guard outcome == expected else {
                 return "segment \(place / 4), \(payload.count) bytes at \(start): \(outcome), not \(expected)"
             }
@@ -113,7 +113,7 @@ struct StreamScript {
         guard stream.contiguous.byteCount == model.contiguous else {
             return "\(stream.contiguous.byteCount) bytes, not \(model.contiguous)"
         }
-        guard stream.references == model.references else { return "references \(stream.references)" }
+        guard stream.segmentCount == model.segmentCount else { return "\(stream.segmentCount) segments" }
         guard stream.heldBytes == model.end else { return "\(stream.heldBytes) bytes held, not \(model.end)" }
         return stream.isFull == (model.contiguous == 16_384) ? nil : "full"
     }

@@ -1,4 +1,5 @@
 import Glibc
+import TestSupport
 import Testing
 
 /// The reassembler against the model: scripts of any bytes, and those that the fuzzer found worth keeping.

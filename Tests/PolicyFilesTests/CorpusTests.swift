@@ -1,5 +1,5 @@
-import Glibc
 import Policy
+import TestSupport
 import Testing
 
 @testable import PolicyFiles
@@ -7,31 +7,6 @@ import Testing
 /// Everything the fuzzer found worth keeping, and what once crashed the reader, is read again.
 @Suite("Fuzzing corpus of policy files")
 struct CorpusTests {
-    /// The files of the corpus, from the folder beside this one.
-    private func files() -> [(name: String, bytes: [UInt8])] {
-        let tests = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
-        let folder = "/\(tests)/Fuzz/corpus/policy"
-        guard let directory = unsafe opendir(folder) else { return [] }
-        defer { unsafe closedir(directory) }
-        var files: [(name: String, bytes: [UInt8])] = []
-        while let entry = unsafe readdir(directory) {
-            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { start in
-                unsafe start.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
-            }
-            guard !name.hasPrefix("."), let bytes = read("\(folder)/\(name)") else { continue }
-            files.append((name, bytes))
-        }
-        return files
-    }
-
-    private func read(_ path: String) -> [UInt8]? {
-        guard let file = unsafe fopen(path, "r") else { return nil }
-        defer { unsafe fclose(file) }
-        return unsafe [UInt8](unsafeUninitializedCapacity: 65_536) { buffer, count in
-            unsafe count = fread(buffer.baseAddress, 1, buffer.count, file)
-        }
-    }
-
     /// The mistakes of a refused file; nil when it was read.
     private func mistakes(_ body: () throws(PolicyErrors) -> Void) -> [PolicyFileError]? {
         do throws(PolicyErrors) {
@@ -45,7 +20,7 @@ struct CorpusTests {
     @Test("is read without a trap, and refused with a reason in one line")
     func replays() {
         var accepted = 0
-        for (name, bytes) in files() {
+        for (name, bytes) in Corpus.files(of: "policy") {
             let refusals = [
                 mistakes { () throws(PolicyErrors) in
                     let workload = try PolicyReader.read(bytes, file: name) { $0 == "trainer" ? 1001 : nil }

@@ -1,6 +1,7 @@
 import Model
 import Policy
 import PolicyFiles
+import TestSupport
 import Testing
 
 /// What the package ships to start from must load on a host where nothing has been set up.
@@ -9,7 +10,7 @@ struct ExamplesTests {
     private let loader = PolicyLoader(resolveUser: { _ in nil }, resolverFile: "/nonexistent")
 
     @Test func policiesLoadAndMeetTheirExpectations() throws {
-        let set = try loader.loadPolicies(Fixtures.package + "/policies")
+        let set = try loader.loadPolicies(Files.package + "/policies")
         #expect(set.workloads.count >= 4)
         #expect(set.failures.map(\.description) == [])
         #expect(set.workloads.allSatisfy { !$0.expect.isEmpty }, "an example without expectations teaches none")
@@ -17,7 +18,7 @@ struct ExamplesTests {
     }
 
     @Test func identitiesFindTheirWorkloads() throws {
-        let set = try loader.loadPolicies(Fixtures.package + "/policies")
+        let set = try loader.loadPolicies(Files.package + "/policies")
         let whose = { set.identify(cgroup: $0, uid: 1000) }
         #expect(whose("/training.slice/llm-pretrain@1.service") == .workload("llm-pretrain"))
         #expect(whose("/training.slice/rl-maze.slice/agent@3.service/tool") == .workload("rl-agents"))
@@ -26,7 +27,7 @@ struct ExamplesTests {
     }
 
     @Test func hostConfigurationSaysItsDefaults() throws {
-        var written = try loader.loadConfiguration(Fixtures.package + "/systemd/egressd.yaml")
+        var written = try loader.loadConfiguration(Files.package + "/systemd/egressd.yaml")
         #expect(written.context == ["SLURM_JOB_ID", "SLURM_STEP_ID", "RL_STEP"])
         written.context = []
         var defaults = HostConfiguration()

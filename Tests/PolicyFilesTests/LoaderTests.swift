@@ -2,6 +2,7 @@ import Glibc
 import Model
 import Policy
 import PolicyFiles
+import TestSupport
 import Testing
 
 struct LoaderTests {
@@ -60,7 +61,7 @@ struct LoaderTests {
                 context: [A, _b1]
                 queue: 7
                 """
-            Fixtures.write(text, to: folder + "/c.yaml")
+            Files.write(text, to: folder + "/c.yaml")
             let read = try Fixtures.loader().loadConfiguration(folder + "/c.yaml")
             var expected = HostConfiguration()
             expected.policies = "/p"
@@ -90,8 +91,8 @@ struct LoaderTests {
         try Fixtures.withFolder { folder in
             let text =
                 "# nameserver 1.1.1.1\nnameserver 10.0.0.2\n nameserver\tfd00::2 # two\nnameserver fe80::1%eth0\nsearch x\n"
-            Fixtures.write(text, to: folder + "/resolv.conf")
-            Fixtures.write("mode: observe\n", to: folder + "/c.yaml")
+            Files.write(text, to: folder + "/resolv.conf")
+            Files.write("mode: observe\n", to: folder + "/c.yaml")
             let loader = PolicyLoader(resolveUser: { _ in nil }, resolverFile: folder + "/resolv.conf")
             let read = try loader.loadConfiguration(folder + "/c.yaml")
             #expect(read.dnsUpstreams.map(\.description) == ["10.0.0.2", "fd00::2"])
@@ -99,7 +100,7 @@ struct LoaderTests {
             #expect(read.dnsUpstreamsAreDefault)
             #expect(read.dnsPort == 8053)
             #expect(read.dnsBudget == 4096)
-            Fixtures.write("dns: {port: 1024}\n", to: folder + "/c.yaml")
+            Files.write("dns: {port: 1024}\n", to: folder + "/c.yaml")
             let moved = try loader.loadConfiguration(folder + "/c.yaml")
             #expect(moved.dnsUpstreams == read.dnsUpstreams)
             #expect(moved.dnsUpstreamsAreDefault)
@@ -114,10 +115,10 @@ struct LoaderTests {
 
     @Test func onlyYAMLFilesCount() throws {
         try Fixtures.withFolder { folder in
-            Fixtures.write(policy("a"), to: folder + "/a.yaml")
-            Fixtures.write("nonsense: [", to: folder + "/.hidden.yaml")
-            Fixtures.write("nonsense: [", to: folder + "/README.md")
-            Fixtures.write("nonsense: [", to: folder + "/a.yaml~")
+            Files.write(policy("a"), to: folder + "/a.yaml")
+            Files.write("nonsense: [", to: folder + "/.hidden.yaml")
+            Files.write("nonsense: [", to: folder + "/README.md")
+            Files.write("nonsense: [", to: folder + "/a.yaml~")
             let loaded1 = try load(Fixtures.loader(), folder, \.name)
             #expect(loaded1 == ["a"])
             _ = unsafe mkdir(folder + "/b.yaml", 0o755)
@@ -134,13 +135,13 @@ struct LoaderTests {
 
     @Test func symbolicLinksAreFollowed() throws {
         try Fixtures.withFolder { folder in
-            Fixtures.write(policy("a"), to: folder + "/target")
+            Files.write(policy("a"), to: folder + "/target")
             _ = unsafe symlink("target", folder + "/a.yaml")
             let loader = Fixtures.loader()
             let loaded2 = try load(loader, folder, \.name)
             #expect(loaded2 == ["a"])
             Fixtures.settle()
-            Fixtures.write(policy("b"), to: folder + "/target")
+            Files.write(policy("b"), to: folder + "/target")
             let loaded3 = try load(loader, folder, \.name)
             #expect(loaded3 == ["b"])
         }
@@ -150,9 +151,9 @@ struct LoaderTests {
         try Fixtures.withFolder { folder in
             let line = "# a comment that fills the file, and fills it more than anyone should\n"
             let text = policy("a") + String(repeating: line, count: (1 << 20) / line.utf8.count + 1)
-            Fixtures.write(text, to: folder + "/a.yaml")
+            Files.write(text, to: folder + "/a.yaml")
             #expect(errors(Fixtures.loader(), folder) == ["a.yaml: the file has more than 1 MiB; split it"])
-            Fixtures.write(String(text.prefix(1 << 20)), to: folder + "/a.yaml")
+            Files.write(String(text.prefix(1 << 20)), to: folder + "/a.yaml")
             #expect(errors(Fixtures.loader(), folder) == [])
         }
     }
@@ -160,7 +161,7 @@ struct LoaderTests {
     @Test func mistakesWithoutEndAreCutOff() throws {
         try Fixtures.withFolder { folder in
             let ports = String(repeating: "x,", count: 100_000)
-            Fixtures.write(policy("a", more: "allow: [{to: [any], ports: [\(ports)]}]\n"), to: folder + "/a.yaml")
+            Files.write(policy("a", more: "allow: [{to: [any], ports: [\(ports)]}]\n"), to: folder + "/a.yaml")
             let found = errors(Fixtures.loader(), folder)
             #expect(found.count == 101)
             #expect(found.last?.hasSuffix("more mistakes follow; mend those above first") == true)
@@ -170,17 +171,17 @@ struct LoaderTests {
     @Test func oneBadFileKeepsTheOthersFromLoadingAndForgetsNothing() throws {
         try Fixtures.withFolder { folder in
             let loader = Fixtures.loader()
-            Fixtures.write(policy("a"), to: folder + "/a.yaml")
-            Fixtures.write(policy("b"), to: folder + "/b.yaml")
+            Files.write(policy("a"), to: folder + "/a.yaml")
+            Files.write(policy("b"), to: folder + "/b.yaml")
             Fixtures.settle()
             #expect(try loader.loadPolicies(folder).workloads.count == 2)
             // a changes while b is broken: both must show once b is mended.
-            Fixtures.write(policy("a", more: "unknown: observe\n"), to: folder + "/a.yaml")
-            Fixtures.write("workload: b\n", to: folder + "/b.yaml")
+            Files.write(policy("a", more: "unknown: observe\n"), to: folder + "/a.yaml")
+            Files.write("workload: b\n", to: folder + "/b.yaml")
             let missing = "b.yaml:1:1: required key 'identity' is missing; write 'identity: {cgroup: GLOB}'"
             #expect(errors(loader, folder) == [missing])
             #expect(errors(loader, folder) == [missing])
-            Fixtures.write(policy("b", cgroup: "b2"), to: folder + "/b.yaml")
+            Files.write(policy("b", cgroup: "b2"), to: folder + "/b.yaml")
             let set = try loader.loadPolicies(folder)
             #expect(set["a"]?.unknown == .observe)
             #expect(set["b"]?.cgroup.text == "b2")
@@ -191,9 +192,9 @@ struct LoaderTests {
     @Test func conflictsAreFoundInReloads() throws {
         try Fixtures.withFolder { folder in
             let loader = Fixtures.loader()
-            Fixtures.write(policy("a"), to: folder + "/a.yaml")
+            Files.write(policy("a"), to: folder + "/a.yaml")
             #expect(errors(loader, folder) == [])
-            Fixtures.write(policy("a", cgroup: "z"), to: folder + "/b.yaml")
+            Files.write(policy("a", cgroup: "z"), to: folder + "/b.yaml")
             let taken =
                 "b.yaml:1:11: workload 'a' is already defined in \(folder)/a.yaml; give one of them another name"
             let found = errors(loader, folder)
@@ -208,11 +209,11 @@ struct LoaderTests {
     @Test func namesCanBeSwapped() throws {
         try Fixtures.withFolder { folder in
             let loader = Fixtures.loader()
-            Fixtures.write(policy("a"), to: folder + "/1.yaml")
-            Fixtures.write(policy("b"), to: folder + "/2.yaml")
+            Files.write(policy("a"), to: folder + "/1.yaml")
+            Files.write(policy("b"), to: folder + "/2.yaml")
             #expect(errors(loader, folder) == [])
-            Fixtures.write(policy("b"), to: folder + "/1.yaml")
-            Fixtures.write(policy("a"), to: folder + "/2.yaml")
+            Files.write(policy("b"), to: folder + "/1.yaml")
+            Files.write(policy("a"), to: folder + "/2.yaml")
             let set = try loader.loadPolicies(folder)
             #expect(set["a"]?.file == folder + "/2.yaml")
             #expect(set.workloads.map(\.name) == ["a", "b"])
@@ -230,8 +231,8 @@ struct LoaderTests {
                 },
                 resolverFile: "/nonexistent",
             )
-            Fixtures.write("workload: a\nidentity: {cgroup: a, user: trainer}\n", to: folder + "/a.yaml")
-            Fixtures.write("workload: b\nidentity: {cgroup: b, user: trainer}\n", to: folder + "/b.yaml")
+            Files.write("workload: a\nidentity: {cgroup: a, user: trainer}\n", to: folder + "/a.yaml")
+            Files.write("workload: b\nidentity: {cgroup: b, user: trainer}\n", to: folder + "/b.yaml")
             let loaded5 = try load(loader, folder, \.user)
             #expect(loaded5 == [1001, 1001])
             #expect(asked == 1)
@@ -247,32 +248,32 @@ struct LoaderTests {
     @Test func manyFiles() throws {
         try Fixtures.withFolder { folder in
             let loader = Fixtures.loader()
-            for number in 0..<1200 { Fixtures.write(policy("w\(number)"), to: "\(folder)/\(number).yaml") }
+            for number in 0..<1200 { Files.write(policy("w\(number)"), to: "\(folder)/\(number).yaml") }
             Fixtures.settle()
             let first = try loader.loadPolicies(folder)
             #expect(first.workloads.count == 1200)
             #expect(try loader.loadPolicies(folder) == first)
             // In place, by rename, gone, and new: each at both ends, where the threads begin and end.
-            let names = Fixtures.names(in: folder)
+            let names = Files.names(in: folder)
             for (place, name) in [names[0], names[599], names[600], names[1199]].enumerated() {
-                Fixtures.write(policy("in-place-\(place)"), to: "\(folder)/\(name)")
+                Files.write(policy("in-place-\(place)"), to: "\(folder)/\(name)")
             }
             let changed = try loader.loadPolicies(folder)
             #expect(changed.workloads.count { $0.name.hasPrefix("in-place") } == 4)
             #expect(changed.workloads.count == 1200)
             Fixtures.settle()
-            Fixtures.write(policy("renamed"), to: folder + "/new")
+            Files.write(policy("renamed"), to: folder + "/new")
             _ = unsafe rename(folder + "/new", "\(folder)/\(names[7])")
             _ = unsafe unlink("\(folder)/\(names[8])")
-            Fixtures.write(policy("added"), to: folder + "/added.yaml")
+            Files.write(policy("added"), to: folder + "/added.yaml")
             let last = try loader.loadPolicies(folder)
             #expect(last.workloads.count == 1200)
             #expect(last["renamed"] != nil && last["added"] != nil)
             #expect(try last == Fixtures.loader().loadPolicies(folder))
             Fixtures.settle()
-            Fixtures.write("workload: [", to: "\(folder)/\(names[9])")
+            Files.write("workload: [", to: "\(folder)/\(names[9])")
             #expect(errors(loader, folder).count == 1)
-            Fixtures.write(policy("mended"), to: "\(folder)/\(names[9])")
+            Files.write(policy("mended"), to: "\(folder)/\(names[9])")
             #expect(try loader.loadPolicies(folder)["mended"] != nil)
         }
     }
@@ -286,11 +287,11 @@ struct LoaderTests {
                 let path = "\(folder)/\(Int.random(in: 0..<5, using: &random)).yaml"
                 switch Int.random(in: 0..<6, using: &random) {
                 case 0: _ = unsafe unlink(path)
-                case 1: Fixtures.write("workload: [", to: path)
+                case 1: Files.write("workload: [", to: path)
                 default:
                     let name = "w\(Int.random(in: 0..<5, using: &random))"
                     let cgroup = "c\(Int.random(in: 0..<9, using: &random))"
-                    Fixtures.write(policy(name, cgroup: cgroup), to: path)
+                    Files.write(policy(name, cgroup: cgroup), to: path)
                 }
                 if Bool.random(using: &random) { continue }
                 let fresh = Fixtures.loader()
@@ -311,7 +312,7 @@ struct LoaderTests {
 
     /// Cut and changed at every byte, a policy is read or refused; it never stops the reader.
     @Test func damagedFilesNeverTrap() throws {
-        let whole = try #require(Fixtures.read(Fixtures.folder + "/valid-03-forms/policy.yaml"))
+        let whole = try #require(Files.read(Fixtures.folder + "/valid-03-forms/policy.yaml"))
         var refused = 0
         for index in whole.indices {
             for damaged in [

@@ -234,3 +234,23 @@ struct PinTests {
         #expect(try may(exact, "169.254.169.254"))
     }
 }
+
+extension Workload {
+    /// Whether the evaluator allows every program this address and port because the name is pinned to it, whatever is
+    /// spoken there.
+    ///
+    /// `others` are the names that are pinned to the same address: what denies one of them denies the address.
+    fileprivate func pinMayHold(
+        _ name: DomainName,
+        _ address: IPAddress,
+        port: UInt16,
+        transport: Transport,
+        besides others: [DomainName] = [],
+    ) -> Bool {
+        let destination = Destination(address: address, port: port, transport: transport)
+        var question = Question(destination: destination, names: [name])
+        guard decide(question).isPlain else { return false }
+        question.names += others
+        return others.isEmpty || decide(question).reason != .deniedByRule
+    }
+}

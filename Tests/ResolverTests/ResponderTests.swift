@@ -117,8 +117,8 @@ struct ResponderTests {
             name: name((0..<4).map { String(repeating: "\($0)", count: 61) }.joined(separator: ".")),
             type: .a
         )
-        let error = ExtendedError.blocked(String(repeating: "ä", count: 500))
-        #expect(error.text == String(repeating: "ä", count: 60) && error.code == 15)
+        let error = ExtendedError.prohibited(String(repeating: "ä", count: 500))
+        #expect(error.text == String(repeating: "ä", count: 60) && error.code == 18)
         let bytes = try responder(query(long, payload: 512)).refusal(.refused, error)
         #expect(bytes.count <= 512)
         #expect(try bytes.message().questions == [long])

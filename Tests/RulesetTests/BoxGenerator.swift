@@ -1,9 +1,9 @@
 import Model
+import TestSupport
 
 @testable import Ruleset
 
 #if canImport(Glibc)
-    import Glibc
 #endif
 
 /// Random boxes and points that like to meet: few distinct bounds, and the ends of every domain.
@@ -28,12 +28,6 @@ struct BoxGenerator {
     init(seed: UInt64, shape: Shape) {
         self.shape = shape
         self.random = SplitMix(state: seed)
-    }
-
-    /// The seed of `EGRESSD_SEED`, or a new one; tests print it with every failure.
-    static func seed() -> UInt64 {
-        if let text = unsafe getenv("EGRESSD_SEED"), let seed = unsafe UInt64(String(cString: text)) { return seed }
-        return UInt64.random(in: 0...UInt64.max)
     }
 
     mutating func boxes(upTo limit: Int) -> [Box] { (0..<Int.random(in: 0...limit, using: &random)).map { _ in box() } }
@@ -129,18 +123,5 @@ extension IPAddress {
             ? bits.subtractingReportingOverflow(UInt128(-step)) : bits.addingReportingOverflow(UInt128(step))
         guard !overflow, bits <= (isV4 ? UInt128(UInt32.max) : .max) else { return nil }
         return isV4 ? .v4(UInt32(truncatingIfNeeded: bits)) : .v6(bits)
-    }
-}
-
-/// The generator SplitMix64 (Steele, Lea, Flood 2014): the same numbers for the same seed everywhere.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
     }
 }

@@ -1,5 +1,6 @@
 import Model
 import Policy
+import TestSupport
 import Testing
 
 @testable import Ruleset
@@ -69,7 +70,7 @@ struct BoxWorkloadTests {
 
     @Test("hold exactly what the evaluator allows by address and port")
     func agreesWithEvaluator() throws {
-        let seed = BoxGenerator.seed()
+        let seed = SplitMix.seed()
         for round in 0..<120 {
             var random = SplitMix(state: seed &+ UInt64(round))
             let workload = try workload(

@@ -1,27 +1,18 @@
 import Glibc
 import Policy
 import PolicyFiles
+import TestSupport
 
 /// One folder of fixtures: a policy and what it compiles to.
 struct GoldenFolder {
     let name: String
 
-    private static let root = #filePath.split(separator: "/").dropLast(1).reduce("") { $0 + "/" + $1 } + "/Fixtures"
+    private static let root = "\(Files.tests)/RulesetTests/Fixtures"
 
     private var path: String { "\(Self.root)/\(name)" }
 
     /// The names of all folders, sorted.
-    static var names: [String] {
-        guard let stream = unsafe opendir(root) else { return [] }
-        defer { unsafe closedir(stream) }
-        var names: [String] = []
-        while let entry = unsafe readdir(stream) {
-            let name = unsafe UnsafeRawPointer(entry) + (MemoryLayout<dirent>.offset(of: \.d_name) ?? 0)
-            let text = unsafe String(cString: name.assumingMemoryBound(to: CChar.self))
-            if text.first?.isNumber == true { names.append(text) }
-        }
-        return names.sorted()
-    }
+    static var names: [String] { Files.names(in: root).filter { $0.first?.isNumber == true } }
 
     struct NotOne: Error {}
 
@@ -32,27 +23,9 @@ struct GoldenFolder {
         return first
     }
 
-    var golden: String? { Files.read("\(path)/golden.nft") }
+    var golden: String? { Files.text("\(path)/golden.nft") }
 
     func write(_ text: String) { Files.write(text, to: "\(path)/golden.nft") }
-}
-
-/// Whole files, for tests.
-enum Files {
-    static func read(_ path: String) -> String? {
-        guard let file = unsafe fopen(path, "r") else { return nil }
-        defer { unsafe fclose(file) }
-        var bytes = [UInt8](repeating: 0, count: 4 << 20)
-        let count = unsafe fread(&bytes, 1, bytes.count, file)
-        return String(decoding: bytes.prefix(count), as: UTF8.self)
-    }
-
-    static func write(_ text: String, to path: String) {
-        guard let file = unsafe fopen(path, "w") else { return }
-        defer { unsafe fclose(file) }
-        let bytes = Array(text.utf8)
-        unsafe fwrite(bytes, 1, bytes.count, file)
-    }
 }
 
 /// Runs `nft -c` where it can do no harm.
@@ -76,7 +49,7 @@ enum Command {
         }
         Files.write(text, to: file)
         let status = try run(["/bin/sh", "-c", "exec unshare -n nft -c -f '\(file)' >'\(file).out' 2>&1"])
-        return (status, Files.read(file + ".out") ?? "")
+        return (status, Files.text(file + ".out") ?? "")
     }
 
     private static func run(_ arguments: [String]) throws -> Int32 {

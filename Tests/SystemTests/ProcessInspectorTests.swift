@@ -199,15 +199,15 @@ import Testing
         child.end()
         #expect(try holder(inspector, socket.rawValue, cgroup).pid != child.pid)
         #expect(inspector.process(pid: child.pid) == nil)
-        #expect(inspector.cgroupPath(ofPid: child.pid) == nil)
     }
 
     @Test func aProcessIsToldByItsNumber() throws {
-        let inspector = ProcessInspector(context: [], cgroups: try CgroupTree())
+        let cgroups = try CgroupTree()
+        let inspector = ProcessInspector(context: [], cgroups: cgroups)
         let own = try #require(inspector.process(pid: getpid()))
         #expect(own.uid == geteuid())
         #expect(own.pid == getpid())
-        #expect(own.cgroup == inspector.cgroupPath(ofPid: getpid()))
+        #expect(own.cgroup == cgroups.path(ofProcess: getpid()))
         #expect(inspector.process(pid: 0) == nil)
         #expect(inspector.process(pid: -1) == nil)
         // A thread of the kernel has neither executable nor command line.

@@ -5,6 +5,16 @@ import Testing
 /// How many descriptors this process has open.
 func openDescriptors() throws -> Int { ProcessInspector.numbers(in: "/proc/self/fd", limit: 65536).numbers.count }
 
+/// Whether everything that the body opens is closed again.
+func leaksNothing(_ body: () throws -> Void) throws -> Bool {
+    // Once before, for what the runtime opens by itself.
+    try body()
+    let before = try openDescriptors()
+    for _ in 0..<300 { try body() }
+    // Other suites run beside this one and open descriptors of their own; a leak here would be at least 300.
+    return try openDescriptors() < before + 200
+}
+
 /// The inode of an open descriptor.
 func inode(of descriptor: Int32) throws -> UInt64 {
     var status = stat()

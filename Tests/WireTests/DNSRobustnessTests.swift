@@ -1,4 +1,5 @@
 import Model
+import TestSupport
 import Testing
 
 @testable import Wire
@@ -33,7 +34,7 @@ struct DNSRobustnessTests {
 
     @Test("changed bytes never trap")
     func survivesMutation() {
-        let seed = testSeed()
+        let seed = SplitMix.seed()
         var random = SplitMix(state: seed)
         for round in 0..<40_000 {
             var bytes = DNSBytes.all[round % DNSBytes.all.count]

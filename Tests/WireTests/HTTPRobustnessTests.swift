@@ -1,4 +1,5 @@
 import Model
+import TestSupport
 import Testing
 
 @testable import Wire
@@ -55,7 +56,7 @@ struct HTTPRobustnessTests {
 
     @Test("changed bytes never trap, and more of them never change an answer")
     func survivesMutation() {
-        let seed = testSeed()
+        let seed = SplitMix.seed()
         var random = SplitMix(state: seed)
         for round in 0..<2_000 {
             var bytes = Self.samples[round % Self.samples.count]

@@ -1,3 +1,5 @@
+import TestSupport
+
 /// Netlink messages written by hand, in the byte order of this machine where netlink uses it.
 enum Messages {
     /// The bytes of a number in the byte order of this machine.

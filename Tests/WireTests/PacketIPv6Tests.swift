@@ -1,4 +1,5 @@
 import Model
+import TestSupport
 import Testing
 
 @testable import Wire
@@ -67,7 +68,7 @@ struct PacketIPv6Tests {
         #expect(first.fragment == .first)
         #expect(first.destinationPort == 53)
         let later = try read(datagram(behind: hex("11 00 0008 12345678"), first: 44))
-        #expect(later.isLaterFragment)
+        #expect(later.fragment == .later)
         #expect(later.transport == .udp)
         #expect(later.destinationPort == 0)
         #expect(later.payload == 48..<61)

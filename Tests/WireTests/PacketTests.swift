@@ -31,8 +31,8 @@ struct PacketTests {
         let packet = try read(Packets.dataV4)
         #expect(packet.destinationPort == 443)
         #expect(packet.tcpFlags == [.psh, .ack])
-        #expect(packet.payloadOffset == 44)
-        #expect(packet.payloadLength == 4)
+        #expect(packet.payload.lowerBound == 44)
+        #expect(packet.payload.count == 4)
         #expect(!packet.isSourceRouted)
     }
 
@@ -99,14 +99,14 @@ struct PacketTests {
         #expect(first.destinationPort == 53)
         #expect(first.payload == 28..<33)
         let later = try read(Packets.synV4.with([0x20, 1], at: 6))
-        #expect(later.isLaterFragment)
+        #expect(later.fragment == .later)
         #expect(later.transport == .tcp)
         #expect(later.sourcePort == 0)
         #expect(later.destinationPort == 0)
         #expect(later.tcpFlags == nil)
         #expect(later.payload == 20..<44)
         let last = try read(Packets.synV4.with([0, 1], at: 6))
-        #expect(last.isLaterFragment)
+        #expect(last.fragment == .later)
     }
 
     @Test("a first fragment that cuts the TCP header short is refused")

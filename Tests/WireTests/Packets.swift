@@ -1,3 +1,5 @@
+import TestSupport
+
 /// Packets written by hand, whole and well-formed; tests change them.
 enum Packets {
     /// 10.0.0.1:40000 → 203.0.113.9:22, SYN with a maximum segment size.

@@ -1,19 +1,5 @@
+import TestSupport
 import Wire
-
-/// Cryptography that changes nothing: what is sealed is the plain bytes with 16 more, and no header is masked.
-struct PlainCryptography: Cryptography {
-    func sha256(_ bytes: RawSpan) -> [UInt8] { [UInt8](repeating: 0, count: 32) }
-
-    func extract(salt: RawSpan, secret: RawSpan) -> [UInt8] { [UInt8](repeating: 0, count: 32) }
-
-    func expand(secret: RawSpan, info: RawSpan, count: Int) -> [UInt8] { [UInt8](repeating: 0, count: count) }
-
-    func encryptBlock(key: RawSpan, _ block: RawSpan) -> [UInt8]? { [UInt8](repeating: 0, count: 16) }
-
-    func openGCM(key: RawSpan, nonce: RawSpan, additional: RawSpan, sealed: RawSpan) -> [UInt8]? {
-        sealed.byteCount < 16 ? nil : (0..<(sealed.byteCount - 16)).compactMap { sealed.byte(at: $0) }
-    }
-}
 
 /// Packets as `PlainCryptography` opens them.
 enum QUICBytes {

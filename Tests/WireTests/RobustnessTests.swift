@@ -1,4 +1,5 @@
 import Model
+import TestSupport
 import Testing
 
 @testable import Wire
@@ -9,9 +10,9 @@ struct RobustnessTests {
     /// What must hold of every packet that was read; a sentence about what does not, or nil.
     static func flaw(of packet: Packet, in count: Int) -> String? {
         if packet.payload.lowerBound < 20 || packet.payload.upperBound > count { return "payload \(packet.payload)" }
-        let hasPorts = packet.transport.hasPorts && !packet.isLaterFragment
+        let hasPorts = packet.transport.hasPorts && packet.fragment != .later
         if !hasPorts, packet.sourcePort != 0 || packet.destinationPort != 0 { return "ports without a transport" }
-        if (packet.tcpFlags != nil) != (packet.transport == .tcp && !packet.isLaterFragment) { return "flags" }
+        if (packet.tcpFlags != nil) != (packet.transport == .tcp && packet.fragment != .later) { return "flags" }
         if packet.isIPv4, !packet.source.isV4 || !packet.destination.isV4 { return "family" }
         return nil
     }
@@ -74,7 +75,7 @@ struct RobustnessTests {
 
     @Test("changed bytes never trap")
     func survivesMutation() {
-        let seed = testSeed()
+        let seed = SplitMix.seed()
         var random = SplitMix(state: seed)
         for round in 0..<40_000 {
             var bytes = Self.samples[round % Self.samples.count]
