@@ -109,12 +109,17 @@ int enf_batch_commit(struct enf_batch *batch, int fd, uint32_t *ret_index) {
     int error = send_all(batch, fd);
     if (error < 0) return error;
     uint8_t buffer[16384];
-    int result = 0;
+    int result = 0, lost = 0, failures = 0;
     // The kernel has done all of it when the call that sent it returns: errors wait by then, and success says nothing.
     for (;;) {
         long count = enf_receive(fd, buffer, sizeof buffer, false);
-        if (count == -EAGAIN) return result;
-        if (count < 0) return (int)count;
+        if (count == -EAGAIN) return result < 0 ? result : lost;
+        if (count < 0) {
+            // Only ENOBUFS means that there was an error which cannot be read any more.
+            if (count == -ENOBUFS || ++failures == ENF_ATTEMPTS) lost = (int)count;
+            if (failures == ENF_ATTEMPTS) return lost;
+            continue;
+        }
         int left = (int)count;
         const struct nlmsghdr *answer = (const struct nlmsghdr *)buffer;
         for (; mnl_nlmsg_ok(answer, left); answer = mnl_nlmsg_next(answer, &left)) {
@@ -535,10 +540,18 @@ int enf_elements_dump(int fd, uint8_t family, const char *table, const char *set
     return enf_answers(fd, message, &dump, read_elements);
 }
 
+struct taken {
+    const uint8_t *key;
+    uint32_t key_length;
+    bool told;
+    uint64_t packets;
+};
+
 static void take_packets(void *context, const uint8_t *key, uint32_t key_length, uint64_t packets) {
-    (void)key;
-    (void)key_length;
-    *(uint64_t *)context = packets;
+    struct taken *taken = context;
+    if (key_length != taken->key_length || memcmp(key, taken->key, key_length) != 0) return;
+    taken->told = true;
+    taken->packets = packets;
 }
 
 int enf_element_take(int fd, uint8_t family, const char *table, const char *set, const uint8_t *key,
@@ -561,13 +574,20 @@ int enf_element_take(int fd, uint8_t family, const char *table, const char *set,
     if (error < 0) return error;
 
     // The echo tells of the element after the commit, and comes before or after the acknowledgement.
-    uint64_t packets = 0;
-    bool told = false, acknowledged = false;
-    struct dump dump = {&packets, take_packets};
+    struct taken taken = {.key = key, .key_length = key_length};
+    struct dump dump = {&taken, take_packets};
+    bool acknowledged = false;
+    int failures = 0;
     uint8_t answers[8192];
-    while (!told || !acknowledged) {
-        long count = enf_receive(fd, answers, sizeof answers, true);
-        if (count < 0) return (int)count;
+    while (!taken.told || !acknowledged) {
+        // After a failure what was to come may be lost: it is not waited for.
+        long count = enf_receive(fd, answers, sizeof answers, failures == 0);
+        if (count == -EAGAIN) return -ENOBUFS;
+        if (count < 0) {
+            if (++failures < ENF_ATTEMPTS) continue;
+            enf_discard(fd);
+            return (int)count;
+        }
         int left = (int)count;
         const struct nlmsghdr *answer = (const struct nlmsghdr *)answers;
         for (; mnl_nlmsg_ok(answer, left); answer = mnl_nlmsg_next(answer, &left)) {
@@ -577,13 +597,12 @@ int enf_element_take(int fd, uint8_t family, const char *table, const char *set,
                 if (body->error != 0) return body->error;
                 acknowledged = true;
             } else if (answer->nlmsg_type == ((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_DELSETELEM)) {
-                // Its number may be 0 (Linux 6.18); nobody else's echo comes to this socket.
+                // Its number may be 0 (Linux 6.18): what tells it from one that was left unread is its key.
                 read_elements(&dump, answer);
-                told = true;
             }
         }
     }
-    *ret_packets = packets;
+    *ret_packets = taken.packets;
     return 0;
 }
 

@@ -92,5 +92,5 @@ int enf_flow_set_mark(int fd, const struct enf_flow *flow, bool is_reply, uint32
                                           next_seq++, flow->family, 0);
     put_tuple(message, is_reply ? CTA_TUPLE_REPLY : CTA_TUPLE_ORIG, flow);
     mnl_attr_put_u32(message, CTA_MARK, htonl(mark));
-    return enf_ask(fd, message, message->nlmsg_len);
+    return enf_ask_again(fd, message, message->nlmsg_len);
 }

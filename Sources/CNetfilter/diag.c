@@ -111,5 +111,5 @@ int enf_sock_destroy(int fd, const struct enf_sock *sock) {
         memcpy(body->id.idiag_src, sock->endpoint.remote, 16);
         memcpy(body->id.idiag_dst, sock->endpoint.local, 16);
     }
-    return enf_ask(fd, message, message->nlmsg_len);
+    return enf_ask_again(fd, message, message->nlmsg_len);
 }

@@ -57,11 +57,24 @@ int enf_receive_some(int fd, uint8_t *buffers, size_t size, uint32_t *ret_length
 
 int enf_send(int fd, const void *bytes, size_t length) {
     struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
-    for (;;) {
+    for (int attempt = 1;;) {
         ssize_t count = sendto(fd, bytes, length, 0, (struct sockaddr *)&kernel, sizeof kernel);
         if (count < 0 && errno == EINTR) continue;
+        // Nothing of it was taken: it may be sent again.
+        if (count < 0 && (errno == ENOBUFS || errno == ENOMEM) && attempt++ < ENF_ATTEMPTS) continue;
         if (count < 0) return -errno;
         return (size_t)count == length ? 0 : -EMSGSIZE;
+    }
+}
+
+void enf_discard(int fd) {
+    uint8_t buffer[8192];
+    int failures = 0;
+    for (;;) {
+        long count = enf_receive(fd, buffer, sizeof buffer, false);
+        if (count == -EAGAIN) return;
+        // One that does not fit is gone as well; what else fails is told once by the kernel.
+        if (count < 0 && count != -EMSGSIZE && ++failures == ENF_ATTEMPTS) return;
     }
 }
 
@@ -78,13 +91,18 @@ struct nlmsghdr *enf_header(void *buffer, uint16_t type, uint16_t flags, uint32_
     return message;
 }
 
-int enf_ask(int fd, const struct nlmsghdr *message, size_t length) {
+// What one exchange came to: 0 or the kernel's -errno; `ret_lost` says that it is the answer which could not be received.
+static int ask(int fd, const struct nlmsghdr *message, size_t length, bool *ret_lost) {
+    *ret_lost = false;
     int error = enf_send(fd, message, length);
     if (error < 0) return error;
     uint8_t buffer[8192];
     for (;;) {
         long count = enf_receive(fd, buffer, sizeof buffer, true);
-        if (count < 0) return (int)count;
+        if (count < 0) {
+            *ret_lost = true;
+            return (int)count;
+        }
         int left = (int)count;
         const struct nlmsghdr *answer = (const struct nlmsghdr *)buffer;
         for (; mnl_nlmsg_ok(answer, left); answer = mnl_nlmsg_next(answer, &left)) {
@@ -95,7 +113,25 @@ int enf_ask(int fd, const struct nlmsghdr *message, size_t length) {
     }
 }
 
-int enf_answers(int fd, const struct nlmsghdr *message, void *context, enf_message_callback callback) {
+int enf_ask(int fd, const struct nlmsghdr *message, size_t length) {
+    bool lost;
+    int error = ask(fd, message, length, &lost);
+    if (lost) enf_discard(fd);
+    return error;
+}
+
+int enf_ask_again(int fd, const struct nlmsghdr *message, size_t length) {
+    for (int attempt = 1;; attempt++) {
+        bool lost;
+        int error = ask(fd, message, length, &lost);
+        if (!lost) return error;
+        enf_discard(fd);
+        if (attempt == ENF_ATTEMPTS) return error;
+    }
+}
+
+static int answers(int fd, const struct nlmsghdr *message, void *context, enf_message_callback callback, bool *ret_lost) {
+    *ret_lost = false;
     int error = enf_send(fd, message, message->nlmsg_len);
     if (error < 0) return error;
     static _Thread_local uint8_t buffer[65536];
@@ -103,7 +139,10 @@ int enf_answers(int fd, const struct nlmsghdr *message, void *context, enf_messa
     bool interrupted = false;
     for (;;) {
         long count = enf_receive(fd, buffer, sizeof buffer, true);
-        if (count < 0) return (int)count;
+        if (count < 0) {
+            *ret_lost = true;
+            return (int)count;
+        }
         int left = (int)count;
         const struct nlmsghdr *answer = (const struct nlmsghdr *)buffer;
         for (; mnl_nlmsg_ok(answer, left); answer = mnl_nlmsg_next(answer, &left)) {
@@ -117,5 +156,15 @@ int enf_answers(int fd, const struct nlmsghdr *message, void *context, enf_messa
             if (result == 0) result = callback(context, answer);
             if (!(answer->nlmsg_flags & NLM_F_MULTI) && !(message->nlmsg_flags & NLM_F_ACK)) return result;
         }
+    }
+}
+
+int enf_answers(int fd, const struct nlmsghdr *message, void *context, enf_message_callback callback) {
+    for (int attempt = 1;; attempt++) {
+        bool lost;
+        int error = answers(fd, message, context, callback, &lost);
+        if (!lost) return error;
+        enf_discard(fd);
+        if (attempt == ENF_ATTEMPTS) return error;
     }
 }
