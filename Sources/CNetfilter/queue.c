@@ -36,8 +36,9 @@ int enf_queue_bind(int fd, uint16_t number, uint32_t length, uint32_t copy_range
     return configure(fd, message);
 }
 
-int enf_queue_verdicts(int fd, const struct enf_verdict *verdicts, uint32_t count) {
+int enf_queue_verdicts(int fd, const struct enf_verdict *verdicts, uint32_t count, uint32_t *ret_sent) {
     uint8_t buffer[64 * 48];
+    *ret_sent = 0;
     while (count > 0) {
         size_t length = 0;
         uint32_t part = count < 64 ? count : 64;
@@ -55,6 +56,7 @@ int enf_queue_verdicts(int fd, const struct enf_verdict *verdicts, uint32_t coun
         if (error < 0) return error;
         verdicts += part;
         count -= part;
+        *ret_sent += part;
     }
     return 0;
 }

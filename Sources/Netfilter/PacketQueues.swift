@@ -71,9 +71,13 @@ package final class PacketQueues {
     }
 
     /// Sends the answers noted so far.
+    ///
+    /// Those that could not be sent are kept for the next time: a packet that waits is not sent anew by its program.
     package func flush() throws(NetfilterError) {
         guard !verdicts.isEmpty else { return }
-        defer { verdicts.removeAll(keepingCapacity: true) }
-        try check(unsafe enf_queue_verdicts(descriptor, verdicts, UInt32(verdicts.count)), "answering queued packets")
+        var sent: UInt32 = 0
+        let result = unsafe enf_queue_verdicts(descriptor, verdicts, UInt32(verdicts.count), &sent)
+        verdicts.removeFirst(Int(sent))
+        try check(result, "answering queued packets")
     }
 }

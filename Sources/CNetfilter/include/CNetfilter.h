@@ -118,7 +118,8 @@ struct enf_verdict {
     uint16_t queue;
     uint16_t verdict;  // NF_DROP 0, NF_REPEAT 4
 };
-int enf_queue_verdicts(int fd, const struct enf_verdict *verdicts, uint32_t count);
+// Answers packets; `ret_sent` says how many were answered, of a failure too.
+int enf_queue_verdicts(int fd, const struct enf_verdict *verdicts, uint32_t count, uint32_t *ret_sent);
 // Binds a log group: copies the first bytes of every packet.
 int enf_log_bind(int fd, uint16_t group, uint32_t copy_range);
 
