@@ -15,6 +15,8 @@ package struct Connection: Hashable, Sendable {
 /// Reads and re-stamps tracked connections (ctnetlink).
 package final class ConnectionTable {
     private let socket: Int32
+    /// Told when the kernel could not be asked: what was to be done may be undone, what was looked for may be there.
+    package var onFailure: (NetfilterError) -> Void = { _ in }
 
     package init() throws(NetfilterError) {
         self.socket = try check(enf_open(12, 4 << 20), "opening a conntrack socket")
@@ -60,8 +62,10 @@ package final class ConnectionTable {
     ) -> Bool {
         var flow = Self.flow(transport, from: from, to: to)
         var reply = Self.flow(transport, from: to, to: from)
-        if unsafe enf_flow_set_mark(socket, &flow, false, mark) == 0 { return true }
-        return unsafe enf_flow_set_mark(socket, &reply, true, mark) == 0
+        if isDone(onFailure, unsafe enf_flow_set_mark(socket, &flow, false, mark), "marking a connection") {
+            return true
+        }
+        return isDone(onFailure, unsafe enf_flow_set_mark(socket, &reply, true, mark), "marking a connection")
     }
 
     /// The connection whose replies go from one address and port to another; nil when there is none.
@@ -76,7 +80,9 @@ package final class ConnectionTable {
         guard replyFrom.0.isV4 == to.0.isV4 else { return nil }
         var reply = Self.flow(transport, from: replyFrom, to: to)
         var found = enf_flow()
-        guard unsafe enf_flow_find(socket, &reply, &found) == 0 else { return nil }
+        guard isDone(onFailure, unsafe enf_flow_find(socket, &reply, &found), "looking for a connection") else {
+            return nil
+        }
         return Self.read(found)
     }
 

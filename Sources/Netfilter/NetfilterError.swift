@@ -16,11 +16,24 @@ package struct NetfilterError: Error, Hashable, CustomStringConvertible {
 
     package static let notPermitted: Int32 = 1
     package static let notFound: Int32 = 2
+    package static let interrupted: Int32 = 4
+    package static let inputOutput: Int32 = 5
     package static let again: Int32 = 11
+    package static let noMemory: Int32 = 12
     package static let busy: Int32 = 16
     package static let exists: Int32 = 17
     package static let notSupported: Int32 = 95
     package static let noBuffers: Int32 = 105
+
+    /// Whether the kernel could not do it just now: nothing is said about what was asked for, and it may be tried again.
+    package var isPassing: Bool {
+        switch code {
+        case Self.notPermitted, Self.interrupted, Self.inputOutput, Self.again, Self.noMemory, Self.busy,
+            Self.noBuffers:
+            true
+        default: false
+        }
+    }
 
     package var description: String {
         let mend =
@@ -41,4 +54,12 @@ package struct NetfilterError: Error, Hashable, CustomStringConvertible {
 func check(_ result: Int32, _ operation: @autoclosure () -> String) throws(NetfilterError) -> Int32 {
     guard result >= 0 else { throw NetfilterError(code: -result, operation: operation()) }
     return result
+}
+
+/// Whether a call of the shim succeeded; `onFailure` is told when the kernel could not be asked.
+func isDone(_ onFailure: (NetfilterError) -> Void, _ result: Int32, _ operation: String) -> Bool {
+    guard result < 0 else { return true }
+    let error = NetfilterError(code: -result, operation: operation)
+    if error.isPassing { onFailure(error) }
+    return false
 }

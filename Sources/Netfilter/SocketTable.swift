@@ -29,6 +29,8 @@ package struct SocketInfo: Hashable, Sendable {
 /// Finds, lists and destroys the sockets of other processes (sock_diag).
 package final class SocketTable {
     private let socket: Int32
+    /// Told when the kernel could not be asked: what was looked for may be there all the same.
+    package var onFailure: (NetfilterError) -> Void = { _ in }
 
     package init() throws(NetfilterError) {
         // NETLINK_SOCK_DIAG of include/uapi/linux/netlink.h.
@@ -56,7 +58,9 @@ package final class SocketTable {
         unsafe withUnsafeMutableBytes(of: &endpoint.local) { unsafe Self.copy(local, $0) }
         unsafe withUnsafeMutableBytes(of: &endpoint.remote) { unsafe Self.copy(remote, $0) }
         var found = enf_sock()
-        guard unsafe enf_sock_find(socket, &endpoint, &found) == 0 else { return nil }
+        guard isDone(onFailure, unsafe enf_sock_find(socket, &endpoint, &found), "looking for a socket") else {
+            return nil
+        }
         return Self.read(found)
     }
 
@@ -94,7 +98,7 @@ package final class SocketTable {
         }
         sock.interface = info.interface
         sock.cookie = (info.cookie[0], info.cookie[1])
-        return unsafe enf_sock_destroy(socket, &sock) == 0
+        return isDone(onFailure, unsafe enf_sock_destroy(socket, &sock), "ending a connection")
     }
 
     private struct List {

@@ -78,7 +78,7 @@ package final class Table {
     /// Makes a table of another name for a moment, once for every feature.
     private static func probe(_ socket: Int32) throws(NetfilterError) -> Features {
         let name = "egressd-probe"
-        func tries(flags: UInt32, queueExpression: Bool?) -> NetfilterError? {
+        func tries(flags: UInt32, queueExpression: Bool?) throws(NetfilterError) -> NetfilterError? {
             let transaction = Transaction(table: name, usesQueueExpression: queueExpression ?? false)
             transaction.addTable(flags: flags)
             if queueExpression != nil {
@@ -89,13 +89,16 @@ package final class Table {
             do throws(NetfilterError) {
                 try transaction.commit(socket, "probing the kernel")
                 return nil
+            } catch  where error.isPassing {
+                // Not a kernel without the feature, which would be done without for as long as the daemon runs.
+                throw error
             } catch {
                 return error
             }
         }
-        if let error = tries(flags: 0, queueExpression: nil) { throw error }
-        let expression = tries(flags: 0, queueExpression: true)
-        if expression != nil, let error = tries(flags: 0, queueExpression: false) {
+        if let error = try tries(flags: 0, queueExpression: nil) { throw error }
+        let expression = try tries(flags: 0, queueExpression: true)
+        if expression != nil, let error = try tries(flags: 0, queueExpression: false) {
             throw NetfilterError(
                 code: error.code,
                 operation: "the kernel has neither the nft queue expression nor the NFQUEUE target (CONFIG_NFT_QUEUE, "
@@ -104,7 +107,7 @@ package final class Table {
         }
         return Features(
             queueExpression: expression == nil,
-            ownedTable: tries(flags: ownerAndPersist, queueExpression: nil) == nil,
+            ownedTable: try tries(flags: ownerAndPersist, queueExpression: nil) == nil,
         )
     }
 
