@@ -42,8 +42,7 @@ extension Daemon {
             case .record(let event):
                 pendingEvents.append(event)
             case .clear(let sets):
-                applyPending()
-                attempt("clearing answers") { () throws(NetfilterError) in try table.replace(sets, []) }
+                clear(sets)
             case .settle(let key):
                 applyPending()
                 settle(key)
@@ -93,59 +92,86 @@ extension Daemon {
     }
 
     func applyPending() {
-        guard !pendingChanges.isEmpty else { return }
-        let changes = pendingChanges
+        guard !pendingChanges.isEmpty || troubles.hasChanges else { return }
+        let changes = troubles.changes.isEmpty ? pendingChanges : troubles.changes + pendingChanges
         pendingChanges.removeAll(keepingCapacity: true)
+        troubles.changes = []
         do {
             let begin = Clock.now()
-            try table.apply(changes)
+            try change(changes)
             let size = changes.reduce(0) { $0 + $1.add.count + $1.remove.count }
             lastTransaction = (size, Clock.now() - begin)
+        } catch  where error.isPassing {
+            troubles.changes = changes
+            noteTrouble(error)
         } catch {
             // One change that the kernel refuses must not keep the others out of force.
             Log.warning("\(error); trying the changes one by one")
-            for change in changes {
-                attempt("changing set \(change.set)") { () throws(NetfilterError) in try table.apply([change]) }
+            for (index, one) in changes.enumerated() {
+                do {
+                    try change([one])
+                } catch  where error.isPassing {
+                    troubles.changes = Array(changes[index...])
+                    return noteTrouble(error)
+                } catch {
+                    note(error, "changing set \(one.set)")
+                }
             }
         }
     }
 
-    /// Performs something that the kernel may refuse; a refusal is an alarm, and never lets anything through.
+    /// Performs something that the kernel may refuse.
     private func attempt(_ what: String, _ body: () throws(NetfilterError) -> Void) {
         do throws(NetfilterError) {
             try body()
+        } catch  where error.isPassing {
+            noteTrouble(error)
         } catch {
-            // The packet was answered for already: its flow or its socket is gone.
-            guard error.code != NetfilterError.notFound else { return }
-            Log.error("\(what): \(error)")
-            record(.alarm, "\(what): \(error)")
+            note(error, what)
         }
     }
 
+    /// A refusal of the kernel is an alarm, and never lets anything through.
+    func note(_ error: NetfilterError, _ what: String) {
+        // The packet was answered for already: its flow or its socket is gone.
+        guard error.code != NetfilterError.notFound else { return }
+        Log.error("\(what): \(error)")
+        record(.alarm, "\(what): \(error)")
+    }
+
     private func settle(_ key: Window.Key) {
-        var packets: UInt64 = 0
+        // Without an answer the window stays: what the kernel has counted is asked for again.
+        var packets: UInt64? = key.isInKernel ? nil : 0
         if key.isInKernel {
             attempt("settling \(key.set)") { () throws(NetfilterError) in
                 packets = try table.take(key.element, from: key.set) ?? 0
             }
         }
+        guard let packets else { return }
         perform(broker.settled(key, packets: packets, at: Clock.now()), flushing: false)
     }
 
     /// What an earlier daemon's windows counted after its last event.
-    func recordCounts() {
+    ///
+    /// Throws when the kernel could not be asked: the table that is put in force next counts from zero.
+    func leftCounts() throws(NetfilterError) -> [Event] {
+        var events: [Event] = []
         for family in ["4", "6"] {
             for set in ["denied", "knocks", "others"] {
-                attempt("reading what was refused meanwhile") { () throws(NetfilterError) in
+                do throws(NetfilterError) {
                     for (key, packets) in try table.counts(of: set + family) where packets > 0 {
-                        guard let event = Self.event(ofKey: key, set: set, packets, broker.assignments) else {
-                            continue
+                        if let event = Self.event(ofKey: key, set: set, packets, broker.assignments) {
+                            events.append(event)
                         }
-                        append(event)
                     }
+                } catch  where error.isPassing {
+                    throw error
+                } catch {
+                    note(error, "reading what was refused meanwhile")
                 }
             }
         }
+        return events
     }
 
     private static func event(
@@ -210,6 +236,8 @@ extension Daemon {
         } catch {
             warnings["grants"] = "grants are not stored: \(error)"
             Log.error("storing grant \(grant.id): \(error)")
+            // One that has ended must not come back with the next start: this is written as soon as anything can be.
+            if grant.state != .active { store.updateRemaining([grant.id: .seconds(0)], at: Clock.wall()) }
         }
     }
 

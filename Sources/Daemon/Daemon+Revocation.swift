@@ -79,8 +79,8 @@ extension Daemon {
         }
     }
 
-    func unstampAll() {
-        for connection in all() where connection.mark != 0 && !connection.isUnproved {
+    func unstampAll() throws(NetfilterError) {
+        for connection in try connections.list(mark: 0, mask: 0) where connection.mark != 0 && !connection.isUnproved {
             connections.restamp(connection, mark: 0)
         }
     }
@@ -93,13 +93,27 @@ extension Daemon {
     }
 
     private func list(_ identity: Identity) -> [Connection] {
-        (try? connections.list(mark: identity.mark, mask: Stamp.identityMask)) ?? []
+        asked { () throws(NetfilterError) in try connections.list(mark: identity.mark, mask: Stamp.identityMask) }
     }
 
-    private func all() -> [Connection] { (try? connections.list(mark: 0, mask: 0)) ?? [] }
+    private func all() -> [Connection] {
+        asked { () throws(NetfilterError) in try connections.list(mark: 0, mask: 0) }
+    }
 
     private func list(_ transport: Transport) -> [SocketInfo] {
-        (try? sockets.list(transport, states: transport == .tcp ? Self.openStates : .max)) ?? []
+        asked { () throws(NetfilterError) in
+            try sockets.list(transport, states: transport == .tcp ? Self.openStates : .max)
+        }
+    }
+
+    /// What the kernel lists; when it does not, nothing, and all that is open is looked at again later.
+    private func asked<Entry>(_ list: () throws(NetfilterError) -> [Entry]) -> [Entry] {
+        do throws(NetfilterError) {
+            return try list()
+        } catch {
+            if error.isPassing { noteTrouble(error) } else { note(error, "looking for what is open") }
+            return []
+        }
     }
 
     private func owner(_ socket: SocketInfo) -> Identity? {

@@ -51,6 +51,7 @@ package final class Daemon {
     var pendingChanges: [ElementChange] = []
     /// Changes for when the answers were sent; each once.
     var laterChanges: Set<ElementChange> = []
+    var troubles = Troubles()
     var pendingEvents: [Event] = []
     var dirtyRequests: Set<Int64> = []
     var requestsTimer: TimerToken?
@@ -184,8 +185,8 @@ package final class Daemon {
         isAdopted = exists
         if exists {
             Log.info("adopting table inet \(Layout.table) of an earlier daemon")
-            if hadState { recordCounts() }
         }
+        let counted = exists && hadState ? try leftCounts() : []
         try store.saveWorkloadNumbers(
             broker.assignments.mapValues { (number: $0.identity.number, generation: $0.generation) },
             deleting: [],
@@ -198,6 +199,8 @@ package final class Daemon {
         let elements = broker.elements() + changes + pins + (exists ? knownCgroups() : [])
         let begin = Clock.now()
         try table.install(layout, elements: elements)
+        // Once only: a start that fails leaves the counters to the next.
+        for event in counted { append(event) }
         isRedirecting = broker.usesNames
         try table.setRedirecting(isRedirecting, of: layout)
         let size = elements.reduce(0) { $0 + $1.add.count }
@@ -209,7 +212,7 @@ package final class Daemon {
             Log.warning(
                 "the state is new but connections carry stamps of an earlier one: every connection is judged anew"
             )
-            unstampAll()
+            try unstampAll()
         }
         let count = broker.policies.workloads.count
         Log.info(
@@ -219,7 +222,13 @@ package final class Daemon {
 
     /// What the table of an earlier daemon knows of cgroups, resolved anew: what it let through goes on without a question.
     private func knownCgroups() -> [ElementChange] {
-        guard let keys = try? table.counts(of: "workloads").keys else { return [] }
+        let keys: [[UInt8]]
+        do {
+            keys = Array(try table.counts(of: "workloads").keys)
+        } catch {
+            Log.warning("\(error); every cgroup is asked about anew")
+            return []
+        }
         let facts = keys.compactMap { key -> Facts? in
             guard key.count == 12 else { return nil }
             let id = key[..<8].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
@@ -230,13 +239,28 @@ package final class Daemon {
     }
 
     /// Serves until it is told to stop.
+    ///
+    /// When the loop cannot go on, what is known is stored before this throws.
     package func run() throws {
+        do {
+            try serve()
+        } catch {
+            Log.error("the daemon cannot go on: \(error)")
+            stop()
+            throw error
+        }
+        stop()
+    }
+
+    private func serve() throws {
         try Signal.ignore(Signal.pipe)
         // Less than it takes to be woken.
         loop.linger = .microseconds(60)
         try loop.onSignals([SIGTERM, SIGINT, SIGHUP]) { [unowned self] signal in
             if signal == SIGHUP { _ = reload(actor: "SIGHUP") } else { loop.stop() }
         }
+        sockets.onFailure = { [unowned self] in noteTrouble($0) }
+        connections.onFailure = { [unowned self] in noteTrouble($0) }
         _ = try loop.add(queues.descriptor, .read) { [unowned self] _ in readQueues() }
         _ = try loop.add(log.descriptor, .read) { [unowned self] _ in readLog() }
         _ = try loop.add(store.committed, .read) { [unowned self] _ in serveFollowers() }
@@ -253,7 +277,6 @@ package final class Daemon {
         tellReady()
         Log.info("ready: control socket \(configuration.control)")
         try loop.run()
-        stop()
     }
 
     private func stop() {

@@ -58,15 +58,20 @@ enum Command {
         }
         let path = try arguments.option("--config") ?? "/etc/egressd/egressd.yaml"
         try arguments.finish()
+        let daemon: Daemon
         do {
             _ = try? FileDescriptor.raiseLimit()
-            let loop = try EventLoop()
-            let daemon = try Daemon(configurationPath: path, loop: loop)
-            try daemon.run()
-            return Status.done
+            daemon = try Daemon(configurationPath: path, loop: EventLoop())
         } catch {
             for line in "\(error)".split(separator: "\n") { Log.error(String(line)) }
             Log.error("not started")
+            return Status.no
+        }
+        do {
+            try daemon.run()
+            return Status.done
+        } catch {
+            // It said why.
             return Status.no
         }
     }
