@@ -263,8 +263,12 @@ extension Daemon {
         switch broker.revoke(grant: id, reason: reason, actor: actor(call.peer), at: Clock.now()) {
         case .failure(let error): fail(call, error)
         case .success(let actions):
+            warnings["grants"] = nil
             perform(actions)
-            call.reply()
+            guard let problem = warnings["grants"] else { return call.reply() }
+            call.fail(
+                .invalidRequest(reason: "revoked and cut, but a start before it is stored brings it back: \(problem)")
+            )
         }
     }
 
