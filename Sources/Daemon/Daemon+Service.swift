@@ -8,7 +8,9 @@ internal import System
 extension Daemon {
     /// Tells the service manager that the policy is in force, and which.
     func tellReady() {
-        service.tell(.ready, .status(serviceStatus))
+        guard !service.tell(.ready, .status(serviceStatus)), service.isThere else { return }
+        // It would wait for the word, and end the daemon when it has waited long enough.
+        _ = loop.schedule(after: .seconds(1)) { [unowned self] in tellReady() }
     }
 
     /// Tells the service manager that the loop turns, three times in the span it waits.
