@@ -88,9 +88,14 @@ package final class ControlServer {
     private func pause() {
         guard let registration else { return }
         try? loop.change(registration, to: [])
+        resumeSoon()
+    }
+
+    private func resumeSoon() {
         loop.schedule(after: .milliseconds(100)) { [weak self] in
             guard let self, let registration = self.registration else { return }
-            try? self.loop.change(registration, to: .read)
+            // What is short now may be short still: without another try nobody would be answered again.
+            do { try loop.change(registration, to: .read) } catch { resumeSoon() }
         }
     }
 

@@ -97,10 +97,14 @@ extension NameService {
         } catch {
             guard let registration = listening[listener.descriptor] else { return nil }
             try? daemon.loop.change(registration, to: [])
-            daemon.loop.schedule(after: .milliseconds(100)) { [unowned self] in
-                try? daemon.loop.change(registration, to: .read)
-            }
+            listenSoon(registration)
             return nil
+        }
+    }
+
+    private func listenSoon(_ registration: Registration) {
+        daemon.loop.schedule(after: .milliseconds(100)) { [unowned self] in
+            do { try daemon.loop.change(registration, to: .read) } catch { listenSoon(registration) }
         }
     }
 
