@@ -44,7 +44,14 @@ extension Daemon {
     private func readUpstreams() {
         guard configuration.dnsUpstreamsAreDefault else { return }
         var changed = configuration
-        changed.dnsUpstreams = ResolverFile.nameservers(loader.resolverFile)
+        do {
+            changed.dnsUpstreams = try ResolverFile.nameservers(loader.resolverFile)
+        } catch {
+            // Its change is told once.
+            Log.warning("\(error); the name servers stay what they were, and it is read again in a second")
+            _ = loop.schedule(after: .seconds(1)) { [unowned self] in readUpstreams() }
+            return
+        }
         guard changed.dnsServers != configuration.dnsServers else { return }
         configuration = changed
         var settings = broker.settings

@@ -108,6 +108,20 @@ struct LoaderTests {
         }
     }
 
+    @Test func aResolverFileThatCannotBeReadIsAnError() throws {
+        try Fixtures.withFolder { folder in
+            Fixtures.write("mode: observe\n", to: folder + "/c.yaml")
+            let loader = PolicyLoader(resolveUser: { _ in nil }, resolverFile: folder + "/resolv.conf")
+            #expect(try loader.loadConfiguration(folder + "/c.yaml").dnsUpstreams == [])
+            #expect(symlink("resolv.conf", folder + "/resolv.conf") == 0)
+            let error = #expect(throws: PolicyErrors.self) { try loader.loadConfiguration(folder + "/c.yaml") }
+            #expect(error?.errors.first?.file == folder + "/resolv.conf")
+            #expect(error?.description.contains("cannot be read") == true)
+            Fixtures.write("dns: {upstream: [10.0.0.2]}\n", to: folder + "/c.yaml")
+            #expect(try loader.loadConfiguration(folder + "/c.yaml").dnsUpstreams.count == 1)
+        }
+    }
+
     @Test func typesAreCanonical() throws {
         let set = try Fixtures.loader().loadPolicies(Fixtures.folder + "/valid-04-types")
         #expect(set["a"]?.allow.map(\.types) == [["MX", "TXT", "TLSA", "TYPE65280"], ["TXT", "A"]])
