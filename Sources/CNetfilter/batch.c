@@ -116,9 +116,9 @@ int enf_batch_commit(struct enf_batch *batch, int fd, uint32_t *ret_index) {
         if (count == -EAGAIN) return result < 0 ? result : lost;
         if (count < 0) {
             // Only ENOBUFS means that there was an error which cannot be read any more.
-            if (count == -ENOBUFS || ++failures == ENF_ATTEMPTS) lost = (int)count;
-            if (failures == ENF_ATTEMPTS) return lost;
-            continue;
+            if (count == -ENOBUFS) lost = (int)count;
+            if (++failures < ENF_ATTEMPTS) continue;
+            return result < 0 ? result : (int)count;
         }
         int left = (int)count;
         const struct nlmsghdr *answer = (const struct nlmsghdr *)buffer;
