@@ -60,7 +60,9 @@ enum Command {
         try arguments.finish()
         let daemon: Daemon
         do {
-            _ = try? FileDescriptor.raiseLimit()
+            do { try FileDescriptor.raiseLimit() } catch {
+                Log.warning("the limit of open descriptors stays as it is: \(error)")
+            }
             daemon = try Daemon(configurationPath: path, loop: EventLoop())
         } catch {
             for line in "\(error)".split(separator: "\n") { Log.error(String(line)) }
