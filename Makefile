@@ -12,7 +12,7 @@ RELEASE_FLAGS := -c release --static-swift-stdlib $(SWIFT_FLAGS)
 export SWIFT_BACKTRACE := enable=no
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help build demo test bench fuzz lint unit-debug unit-release lab system-test deb install deps clean
+.PHONY: help build demo test bench faults fuzz lint unit-debug unit-release lab system-test deb install deps clean
 
 help:
 	@echo 'make build    the release binary, $(BUILD)/release/egressd'
@@ -22,6 +22,7 @@ help:
 	@echo 'make system-test  the package in a Debian container that boots with systemd (root); SYSTEM="-k reboot" goes to pytest'
 	@echo 'make deb      the Debian package, in $(BUILD)/packages'
 	@echo 'make bench    throughput, latency, memory as ratios in one run (root); BENCH="--json FILE --quick"'
+	@echo 'make faults   every call into the C library and SQLite fails, in everything the daemon does (root, an hour); FAULTS="-k approve"'
 	@echo 'make fuzz     every reader of foreign bytes under libFuzzer for 60 seconds'
 	@echo 'make lint     the formatter in strict mode'
 	@echo 'make install  PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
@@ -58,6 +59,9 @@ deb: deps build
 
 bench: deps build
 	@$(PYTHON) Tests/Bench/bench.py $(BENCH)
+
+faults: deps build
+	@$(PYTHON) -m pytest -p no:cacheprovider -q Tests/Lab/faults/every_call.py $(FAULTS)
 
 fuzz:
 	@PATH="$(dir $(SWIFT)):$$PATH" Tests/Fuzz/run.sh

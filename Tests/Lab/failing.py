@@ -1,0 +1,141 @@
+"""Lets the Nth call of a daemon into the C library or SQLite fail (faults/failcall.c), and asks it over its own socket.
+
+    faults = Faults(directory)
+    daemon.launch(*faults.prefix)
+    faults.arm(first=17)        # counts from here on; the 17th call fails
+    …
+    fault = faults.disarm()     # what failed and how; None when there were fewer calls
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import mmap
+import os
+import pathlib
+import socket
+import struct
+import time
+from typing import Any
+
+from namespaces import LabError, run
+
+SOURCE = pathlib.Path(__file__).resolve().parent / "faults/failcall.c"
+# struct control of failcall.c.
+NAME, CALLS = 24, 16384
+HEAD = struct.Struct(f"=IIIIIIi{NAME}s64s")
+SIZE = HEAD.size + CALLS * NAME
+SQLITE = {5: "SQLITE_BUSY", 7: "SQLITE_NOMEM", 10: "SQLITE_IOERR", 13: "SQLITE_FULL"}
+# Whether it was done is not known then.
+UNHEARD = "no answer"
+WAYS = {-1: "short", -2: "ENOBUFS, lost"}
+
+
+def text(field: bytes) -> str:
+    return field.partition(b"\0")[0].decode(errors="replace")
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """A call that failed."""
+
+    number: int
+    name: str  # `recv`; `sqlite:pwrite64` where SQLite called; `sqlite3_step`
+    way: str  # `ENOBUFS`
+    detail: str
+    failures: int
+
+    def __str__(self) -> str:
+        return f"call {self.number}: {self.name}({self.detail}) {self.way} ×{self.failures}"
+
+
+class Faults:
+    """One daemon's calls."""
+
+    def __init__(self, directory: pathlib.Path):
+        library, shared = directory / "failcall.so", directory / "failcall.shared"
+        if not library.exists():
+            flags = ["-std=gnu17", "-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror"]
+            run(os.environ.get("CC", "cc"), *flags, "-o", str(library), str(SOURCE), "-ldl")
+        shared.write_bytes(b"\0" * SIZE)
+        with open(shared, "r+b") as file:
+            self.memory = mmap.mmap(file.fileno(), SIZE)
+        self.prefix = ("env", f"LD_PRELOAD={library}", f"FAILCALL={shared}")
+
+    def arm(self, first: int = 0, times: int = 1, choice: int = 0) -> None:
+        """Counts anew; call number `first`, and `times` calls of its name from it on, fail in one of their ways."""
+        self.memory[0:4] = struct.pack("=I", 0)
+        self.memory[: HEAD.size] = HEAD.pack(0, 0, first, times, choice, 0, 0, b"", b"")
+        self.memory[0:4] = struct.pack("=I", 1)
+
+    def disarm(self) -> Fault | None:
+        self.memory[0:4] = struct.pack("=I", 0)
+        _, _, first, _, _, failed, way, name, detail = HEAD.unpack(self.memory[: HEAD.size])
+        if failed == 0:
+            return None
+        words = SQLITE if text(name).startswith("sqlite3_") else errno.errorcode
+        return Fault(first, text(name), WAYS.get(way) or words[way], text(detail), failed)
+
+    @property
+    def count(self) -> int:
+        return HEAD.unpack(self.memory[: HEAD.size])[1]
+
+    @property
+    def has_failed(self) -> bool:
+        return HEAD.unpack(self.memory[: HEAD.size])[5] > 0
+
+    def names(self) -> list[str]:
+        """The calls since they were counted anew."""
+        return [
+            text(self.memory[at : at + NAME])
+            for at in range(HEAD.size, HEAD.size + min(self.count, CALLS) * NAME, NAME)
+        ]
+
+    def settle(self, quiet: float = 0.35, timeout: float = 3) -> None:
+        """Waits until the call has failed, or none was made for a while: what the daemon puts off is counted too."""
+        deadline = time.monotonic() + timeout
+        before, since = self.count, time.monotonic()
+        while not self.has_failed and time.monotonic() < min(deadline, since + quiet):
+            time.sleep(0.005)
+            if self.count != before:
+                before, since = self.count, time.monotonic()
+
+    def close(self) -> None:
+        self.memory.close()
+
+
+class Control:
+    """`egressd ctl` without a process for every call: Varlink on a connection for each."""
+
+    def __init__(self, path: pathlib.Path):
+        self.path = path
+
+    def call(self, method: str, timeout: float = 2, **parameters: Any) -> dict[str, Any]:
+        """The reply's parameters; LabError for an error, for no answer in time, and when nobody listens."""
+        message = {"method": f"io.egressd.{method}", "parameters": parameters}
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(timeout)
+            try:
+                connection.connect(str(self.path))
+                connection.sendall(json.dumps(message).encode() + b"\0")
+                data = b""
+                while not data.endswith(b"\0"):
+                    more = connection.recv(1 << 16)
+                    if not more:
+                        raise LabError(f"{method}: {UNHEARD}")
+                    data += more
+            except OSError as error:
+                raise LabError(f"{method}: {UNHEARD}: {error!r}") from error
+        reply = json.loads(data[:-1])
+        if "error" in reply:
+            raise LabError(f"{method}: {reply['error']}: {reply.get('parameters')}")
+        return reply["parameters"]
+
+    def events(self, after: int = 0) -> list[dict[str, Any]]:
+        """What the record has after this number, of the last 200."""
+        return [event for event in self.call("Log", limit=200)["events"] if event["seq"] > after]
+
+    def last(self) -> int:
+        return max((event["seq"] for event in self.call("Log", limit=1)["events"]), default=0)
