@@ -58,49 +58,4 @@ extension Broker {
         default: break
         }
     }
-
-    /// Groups a denied, held or observed request under its number.
-    mutating func note(_ event: inout Event, at now: Instant) {
-        guard let verdict = event.verdict, verdict != .allow, let reason = event.reason, let subject = event.subject
-        else { return }
-        let key = RequestKey(kind: event.kind, workload: event.workload ?? "", subject: subject)
-        if var known = requests[key] {
-            known.count += 1
-            known.last = event.time
-            known.verdict = verdict
-            known.reason = reason
-            known.process = event.process ?? known.process
-            known.finding = event.finding ?? known.finding
-            requests[key] = known
-            event.request = known.id
-            return
-        }
-        if requests.count >= Self.requestLimit, let oldest = requests.min(by: { $0.value.last < $1.value.last }) {
-            requests[oldest.key] = nil
-        }
-        event.request = nextRequest
-        requests[key] = RequestSummary(
-            id: nextRequest,
-            workload: key.workload,
-            kind: event.kind,
-            subject: subject,
-            count: 1,
-            first: event.time,
-            last: event.time,
-            verdict: verdict,
-            reason: reason,
-            process: event.process,
-            finding: event.finding,
-        )
-        nextRequest += 1
-    }
-
-    /// Adds what an event counts to the request that it repeats.
-    mutating func countAgain(_ event: Event) {
-        guard event.verdict != .allow, let subject = event.subject else { return }
-        let key = RequestKey(kind: event.kind, workload: event.workload ?? "", subject: subject)
-        guard requests[key] != nil else { return }
-        requests[key]?.count += event.count
-        requests[key]?.last = event.time
-    }
 }

@@ -197,7 +197,7 @@ extension Broker {
             return []
         }
         var event = event
-        note(&event, at: now)
+        requests.note(&event)
         if flightWindows.count < Self.flightWindowLimit {
             flightWindows[window] = FlightWindow(event: event, closes: now + Self.window)
         }
@@ -217,7 +217,7 @@ extension Broker {
             event.time = wall(now)
             event.count = window.repetitions
             event.latencyMicroseconds = nil
-            countAgain(event)
+            requests.countAgain(&event)
             actions.append(.record(event))
         }
         return actions

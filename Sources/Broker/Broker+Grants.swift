@@ -13,6 +13,7 @@ package enum GrantError: Error, Hashable, Sendable, CustomStringConvertible {
     case denied(Subject, Decision)
     case allowed(Subject)
     case toBeProved(Subject, Set<ApplicationProtocol>)
+    case many
 
     package var description: String {
         switch self {
@@ -26,6 +27,9 @@ package enum GrantError: Error, Hashable, Sendable, CustomStringConvertible {
             "\(subject): \(decision.reason.rawValue)"
                 + (decision.rule.map { " '\($0)'" } ?? "") + " beats every approval; change the policy"
         case .allowed(let subject): "\(subject) is allowed already"
+        case .many:
+            "the request stands for many destinations; allow those that are meant in the policy, "
+                + "'egressd ctl log --workload NAME' shows them"
         case .toBeProved(let subject, let protocols):
             "\(subject) is allowed when its first flight is \(protocols.map(\.rawValue).sorted().joined(separator: " or ")) and "
                 + "names what the rule does; add the name, or a rule with another protocol, to the policy"
@@ -35,20 +39,23 @@ package enum GrantError: Error, Hashable, Sendable, CustomStringConvertible {
 
 extension Broker {
     /// What `ctl requests` shows, oldest first.
-    package var requestSummaries: [RequestSummary] { requests.values.sorted { $0.id < $1.id } }
+    package var requestSummaries: [RequestSummary] { requests.all }
 
-    /// Those with these numbers, in any order.
-    package func requestSummaries(of ids: Set<Int64>) -> [RequestSummary] {
-        requests.values.filter { ids.contains($0.id) }
+    package var requestCount: Int { requests.count }
+
+    /// What must be written down of the requests: those with these numbers and what changed with them, and which are no more.
+    package mutating func takeRequestChanges(of ids: Set<Int64>) -> (changed: [RequestSummary], forgotten: Set<Int64>) {
+        requests.takeChanges(of: ids)
     }
 
     /// Takes up the requests of an earlier daemon.
     package mutating func restore(_ summaries: [RequestSummary], nextRequest: Int64) {
-        for summary in summaries {
-            let key = RequestKey(kind: summary.kind, workload: summary.workload, subject: summary.subject)
-            requests[key] = summary
-        }
-        self.nextRequest = max(nextRequest, (summaries.map(\.id).max() ?? 0) + 1)
+        requests.restore(summaries, next: nextRequest)
+    }
+
+    /// Counts what an earlier daemon did not tell of any more, and gives the event its request's number.
+    package mutating func noteEarlier(_ event: inout Event) {
+        requests.note(&event, as: event.destination == nil ? .others : nil)
     }
 
     /// Takes up the grants of an earlier daemon; what a deny covers by now is not put in force.
@@ -85,7 +92,7 @@ extension Broker {
         actor: String,
         at now: Instant,
     ) -> Result<(Grant, [BrokerAction]), GrantError> {
-        guard let request = requests.values.first(where: { $0.id == id }) else { return .failure(.noRequest(id)) }
+        guard let request = requests[id] else { return .failure(.noRequest(id)) }
         guard request.kind == .request else { return .failure(.inbound) }
         guard let workload = policies[request.workload], let assignment = assignments[request.workload] else {
             return .failure(.notAWorkload)
@@ -136,6 +143,7 @@ extension Broker {
             let decision = workload.decide(name: name, type: "A")
             if decision.verdict == .allow { return .allowed(subject) }
             return decision.reason == .nameNotAllowed ? nil : .denied(subject, decision)
+        case .others: return .many
         }
     }
 
@@ -231,6 +239,7 @@ extension Broker {
             return addresses.flatMap { address in
                 grant.ports.map { Destination(address: address, port: $0.port, transport: $0.transport) }
             }
+        case .others: return []
         }
     }
 

@@ -113,6 +113,7 @@ extension Broker {
             switch grant.subject {
             case .address(let granted): return granted == destination
             case .name(let name): return names.contains(name) && grant.ports.contains(port)
+            case .others: return false
             }
         }
         return found.sorted { $0.id < $1.id }
@@ -212,7 +213,7 @@ extension Broker {
         let (assignment, changes) = learn(sender)
         let identity = assignment.identity
         guard identity != .unidentified else { return [.change(changes), .answer(question.reference, .again)] }
-        let key = Window.Key(.unmarked, identity, question.destination)
+        let key = ownWindow(identity, question.destination)
         if windows[key] != nil {
             windows[key]?.dropped += 1
             return [.change(changes), .answer(question.reference, .drop)]
@@ -220,7 +221,8 @@ extension Broker {
         var event = event(of: question, identity: identity, at: now)
         fill(&event, Decision(verdict: .deny, reason: .wrongProtocol), sender)
         event.message = "a packet that belongs to no connection"
-        note(&event, at: now)
+        if key.isForMany { event.forgetDestination() }
+        requests.note(&event, as: key.isForMany ? .others : nil)
         openWindows[identity, default: 0] += 1
         windows[key] = Window(event: event, closes: now + Self.window, told: 0)
         return [.change(changes), .answer(question.reference, .drop), .record(event)]
@@ -252,7 +254,7 @@ extension Broker {
             guard isFirst else { return actions }
             var event = event(of: question, identity: identity, at: now)
             fill(&event, decision, receiver)
-            note(&event, at: now)
+            requests.note(&event)
             return actions + [.record(event)]
         }
         return actions
@@ -287,7 +289,7 @@ extension Broker {
     /// Nobody can be found who asks, or the socket was closed already: the packet goes nowhere, and the record says so.
     mutating func refuseUnknown(_ question: PacketQuestion, at now: Instant) -> [BrokerAction] {
         orphans += 1
-        let key = Window.Key(.unmarked, .unidentified, question.destination)
+        let key = ownWindow(.unidentified, question.destination)
         if windows[key] != nil {
             windows[key]?.dropped += 1
             return [.answer(question.reference, .drop)]
@@ -296,6 +298,8 @@ extension Broker {
         event.verdict = .deny
         event.reason = .unidentified
         event.message = "the socket was closed, or cannot be found: nobody can be told who sent it"
+        if key.isForMany { event.forgetDestination() }
+        requests.note(&event, as: key.isForMany ? .others : nil)
         openWindows[.unidentified, default: 0] += 1
         windows[key] = Window(event: event, closes: now + Self.window, told: 0)
         return [.answer(question.reference, .drop), .record(event)]

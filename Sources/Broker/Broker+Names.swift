@@ -105,7 +105,7 @@ extension Broker {
         {
             event.finding = .dnsTunnel
         }
-        note(&event, at: now)
+        requests.note(&event)
         open(key, event, at: now)
         return [.record(event)]
     }
@@ -126,7 +126,7 @@ extension Broker {
         fill(&event, Decision(verdict: .deny, reason: .wrongProtocol), local)
         event.application = "dns"
         event.message = what
-        note(&event, at: now)
+        requests.note(&event)
         open(key, event, at: now)
         return [.record(event)]
     }
@@ -158,7 +158,7 @@ extension Broker {
             var event = window.event
             event.time = wall(now)
             event.count = window.repetitions
-            countAgain(event)
+            requests.countAgain(&event)
             actions.append(.record(event))
         }
         return actions

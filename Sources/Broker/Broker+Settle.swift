@@ -40,7 +40,7 @@ extension Broker {
         var event = event(of: question, identity: identity, at: now)
         fill(&event, decision, local)
         if let flight = question.flight { fill(&event, flight) }
-        note(&event, at: now)
+        requests.note(&event)
         actions.append(.record(event))
         return actions
     }
@@ -57,7 +57,7 @@ extension Broker {
         if let answer = repeated(question, key) { return [answer] }
         var event = event(of: question, identity: identity, at: now)
         fill(&event, decision, local)
-        note(&event, at: now)
+        requests.note(&event)
         openWindows[identity, default: 0] += 1
         windows[key] = Window(event: event, closes: now + Self.window, told: 1)
         let state = decision.verdict == .allow ? Stamp.State.allowed : .observed
@@ -132,6 +132,11 @@ extension Broker {
     ) -> [BrokerAction] {
         if let answer = repeated(question, key) { return [answer] }
         let kind = key.kind
+        // What waited when the kernel began to refuse all meets that now.
+        let isInbound = kind == .knock
+        if let answer = repeated(question, Window.Key(all: isInbound ? .siege : .flood, key.identity)) {
+            return [answer]
+        }
         var event = event(of: question, identity: identity, at: now)
         fill(&event, decision, local)
         if let flight = question.flight { fill(&event, flight) }
@@ -140,15 +145,16 @@ extension Broker {
             event.reason = .revoked
         }
         var actions: [BrokerAction] = []
-        if kind != .knock, identity.isWorkload,
+        if !isInbound, identity.isWorkload,
             let count = scans[identity, default: ScanDetector()].note(question.destination, at: now),
             event.finding == nil
         {
             event.finding = .internalScan
             event.message = "\(count) different destinations within \(ScanDetector.span.nanoseconds / 1_000_000_000) s"
         }
-        note(&event, at: now)
+        requests.note(&event)
         actions.append(.record(event))
+        actions += brakeFlood(of: key.identity, isInbound: isInbound, event, at: now)
         // Another program of the workload may have what this one may not, and another name is another request: the kernel
         // must not answer for both.
         let isForAll = decision.reason != .wrongExecutable && decision.reason != .nameNotAllowed
@@ -158,7 +164,7 @@ extension Broker {
             windows[key] = Window(event: event, closes: now + Self.window, told: 1)
             actions.append(.change([ElementChange(set: key.set, add: [key.element])]))
             actions.append(.answer(question.reference, .again))
-        } else if kind == .knock {
+        } else if isInbound {
             actions.append(.answer(question.reference, .drop))
         } else {
             actions += answer(question, identity, .denied, in: "answers", at: now).actions
@@ -196,7 +202,7 @@ extension Broker {
         }
         var event = event(of: question, identity: identity, at: now)
         fill(&event, decision, local)
-        note(&event, at: now)
+        requests.note(&event)
         holds[key] = Hold(
             packets: [question.otherPort: packet],
             question: question,

@@ -20,6 +20,7 @@ extension Broker {
         actions += endFlows(at: now) + closeFlightWindows(at: now)
         actions += closeNameWindows(at: now) + endPins(at: now) + takeReminders(at: now)
         forgetAttempts(at: now)
+        forgetRefusals(at: now)
         movedCgroups = movedCgroups.filter { now < $0.value }
         leftIdentities = leftIdentities.filter { now < $0.value }
         return actions
@@ -42,7 +43,7 @@ extension Broker {
         event.time = wall(now)
         event.count = count
         event.latencyMicroseconds = nil
-        countAgain(event)
+        if key.isForMany { requests.note(&event, as: .others) } else { requests.countAgain(&event) }
         return [.record(event)]
     }
 
@@ -56,7 +57,7 @@ extension Broker {
             event.verdict = settings.observesOnly ? .observe : .deny
             event.reason = .unidentified
             event.message = "a frame that no socket sent was on the loopback interface"
-            note(&event, at: now)
+            requests.note(&event)
             return [.record(event)]
         }
         if packet.kind == .strayed {
@@ -64,7 +65,7 @@ extension Broker {
             let identity = packet.local.map { learn($0).0.identity }
             event.workload = identity.flatMap(workloadName)
             fill(&event, Decision(verdict: .deny, reason: .nameNotAllowed), packet.local)
-            note(&event, at: now)
+            requests.note(&event)
             return [.record(event)]
         }
         guard let local = packet.local, !isAnothers(packet, local) else {
@@ -123,7 +124,7 @@ extension Broker {
         event.verdict = .deny
         event.reason = .holdExpired
         event.latencyMicroseconds = max(0, (now - hold.question.arrived).nanoseconds / 1000)
-        note(&event, at: now)
+        requests.note(&event)
         event.message = nil
         if windows[key] != nil {
             // What came after the limit of held flows is being refused already.

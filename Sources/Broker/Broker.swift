@@ -56,8 +56,6 @@ package struct Broker {
     static let unreadTime = Instant.Span.seconds(1)
     /// At most this many packets can have waited when an element came into force: the length of a queue.
     static let queueLength = 4096
-    /// At most this many lines in `requests`; the oldest go.
-    static let requestLimit = 10_000
 
     struct Cgroup {
         let path: String
@@ -76,12 +74,6 @@ package struct Broker {
         var question: PacketQuestion
         var deadline: Instant
         var event: Event
-    }
-
-    struct RequestKey: Hashable {
-        let kind: Event.Kind
-        let workload: String
-        let subject: Subject
     }
 
     struct Attempt: Hashable {
@@ -103,8 +95,7 @@ package struct Broker {
     var nextGrant: Int64 = 1
     /// What the kernel has of the grants in force.
     var grantElements: [Int64: GrantElement] = [:]
-    var requests: [RequestKey: RequestSummary] = [:]
-    var nextRequest: Int64 = 1
+    var requests = RequestLedger()
     var holds: [Window.Key: Hold] = [:]
     var heldFlows: [Identity: Int] = [:]
     var windows: [Window.Key: Window] = [:]
@@ -116,6 +107,8 @@ package struct Broker {
     /// The identities that lost a cgroup by a reload, and until when packets may come that still bear their stamp.
     var leftIdentities: [Identity: Instant] = [:]
     var scans: [Identity: ScanDetector] = [:]
+    /// How fast each identity was refused lately, by the window that would refuse all.
+    var refusals: [Window.Key: RefusalMeter] = [:]
     var programs = ProgramMemory()
     /// The workloads with a rule that allows a name.
     var named: Set<String> = []

@@ -117,6 +117,10 @@ package struct Window: Hashable, Sendable {
         case other
         /// Refused, of no connection: counted by the broker alone.
         case unmarked
+        /// Refused on its way out, whatever it asks for.
+        case flood
+        /// Refused on its way in, whatever it asks for.
+        case siege
     }
 
     package struct Key: Hashable, Sendable {
@@ -130,6 +134,16 @@ package struct Window: Hashable, Sendable {
             self.destination = destination
         }
 
+        /// A window for many destinations of one identity.
+        package init(all kind: Kind, _ identity: Identity) {
+            self.init(kind, identity, Self.anywhere)
+        }
+
+        private static let anywhere = Destination(address: .v4(0), port: 0, transport: Transport(number: 0))
+
+        /// Whether it is for many destinations.
+        package var isForMany: Bool { destination == Self.anywhere }
+
         /// Whether the kernel has an element for it that counts; else the broker counts alone.
         package var isInKernel: Bool { kind != .unmarked }
 
@@ -142,14 +156,18 @@ package struct Window: Hashable, Sendable {
             case .lately: return "lately\(suffix)"
             case .seen: return "seen\(suffix)"
             case .other: return "others\(suffix)"
+            case .flood: return "floods"
+            case .siege: return "sieges"
             }
         }
 
         /// The element itself.
         package var element: SetElement {
-            kind == .other
-                ? Elements.other(destination, Stamp(identity, generation: 0, .denied))
-                : Elements.request(identity, destination)
+            switch kind {
+            case .other: Elements.other(destination, Stamp(identity, generation: 0, .denied))
+            case .flood, .siege: Elements.member(identity)
+            default: Elements.request(identity, destination)
+            }
         }
     }
 
@@ -171,7 +189,7 @@ package struct RequestSummary: Hashable, Sendable {
     package let kind: Event.Kind
     package let subject: Subject
     package var count: UInt64
-    package let first: WallTime
+    package var first: WallTime
     package var last: WallTime
     package var verdict: Verdict
     package var reason: Reason

@@ -79,6 +79,9 @@ struct BurstDetector<Thing: Hashable> {
     private var seen: [Thing: Instant] = [:]
     private var reportedUntil: Instant?
 
+    /// Whether this is a time of many.
+    func isBurst(at now: Instant) -> Bool { reportedUntil.map { now < $0 } ?? false }
+
     /// Notes one; how many there were, when this one makes it a scan that was not reported yet.
     mutating func note(_ thing: Thing, at now: Instant) -> Int? {
         if seen.count >= 4 * Self.threshold { seen = seen.filter { now - $0.value < Self.span } }

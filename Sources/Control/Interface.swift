@@ -40,7 +40,7 @@ package enum ControlInterface {
           workload: ?string,
           # request, or inbound when somebody outside asked
           kind: string,
-          # address, port, transport; or name
+          # address, port, transport; or name; or others: true for all that is beyond what has lines of its own
           destination: object,
           # The names that any workload was given the address for.
           knownAs: ?[]string,

@@ -155,23 +155,40 @@ extension Daemon {
     ///
     /// Throws when the kernel could not be asked: the table that is put in force next counts from zero.
     func leftCounts() throws(NetfilterError) -> [Event] {
+        let sets = ["4", "6"].flatMap { family in ["denied", "knocks", "others"].map { ($0, $0 + family) } }
         var events: [Event] = []
-        for family in ["4", "6"] {
-            for set in ["denied", "knocks", "others"] {
-                do throws(NetfilterError) {
-                    for (key, packets) in try table.counts(of: set + family) where packets > 0 {
-                        if let event = Self.event(ofKey: key, set: set, packets, broker.assignments) {
-                            events.append(event)
-                        }
+        for (set, name) in sets + [("floods", "floods"), ("sieges", "sieges")] {
+            do throws(NetfilterError) {
+                for (key, packets) in try table.counts(of: name) where packets > 0 {
+                    if let event = Self.event(ofKey: key, set: set, packets, broker.assignments) {
+                        events.append(event)
                     }
-                } catch  where error.isPassing {
-                    throw error
-                } catch {
-                    note(error, "reading what was refused meanwhile")
                 }
+            } catch  where error.isPassing {
+                throw error
+            } catch {
+                note(error, "reading what was refused meanwhile")
             }
         }
         return events
+    }
+
+    private static func event(set: String, _ packets: UInt64, of workload: String?) -> Event {
+        let isInbound = set == "knocks" || set == "sieges"
+        var event = Event(time: Clock.wall(), kind: isInbound ? .inbound : .request)
+        event.verdict = .deny
+        event.reason = set == "floods" || set == "sieges" ? .limit : isInbound ? .notListening : .unknownDestination
+        event.workload = workload
+        event.count = packets
+        event.message = "refused by the kernel while no daemon ran, or just before"
+        return event
+    }
+
+    /// Whose element it is, by the mark that its key begins with; nil for what is no workload.
+    private static func workload(ofKey key: [UInt8], _ assignments: [String: Assignment]) -> String? {
+        guard key.count >= 4 else { return nil }
+        let number = UInt16(key[2]) | UInt16(key[3]) << 8
+        return assignments.first { $0.value.identity.number == number && !$0.key.hasPrefix("*") }?.key
     }
 
     private static func event(
@@ -180,22 +197,18 @@ extension Daemon {
         _ packets: UInt64,
         _ assignments: [String: Assignment],
     ) -> Event? {
+        let workload = workload(ofKey: key, assignments)
+        guard set != "floods", set != "sieges" else { return event(set: set, packets, of: workload) }
         let width = key.count > 20 || set == "others" && key.count > 12 ? 16 : 4
         guard key.count >= 8 + width else { return nil }
-        let number = UInt16(key[2]) | UInt16(key[3]) << 8
         let bits = key[4..<4 + width].reduce(UInt128(0)) { $0 << 8 | UInt128($1) }
         let ports = key.count >= 12 + width
-        var event = Event(time: Clock.wall(), kind: set == "knocks" ? .inbound : .request)
-        event.verdict = .deny
-        event.reason = set == "knocks" ? .notListening : .unknownDestination
-        event.workload = assignments.first { $0.value.identity.number == number && !$0.key.hasPrefix("*") }?.key
+        var event = event(set: set, packets, of: workload)
         event.destination = Destination(
             address: width == 4 ? .v4(UInt32(truncatingIfNeeded: bits)) : IPAddress(wire: bits),
             port: ports ? UInt16(key[8 + width]) << 8 | UInt16(key[9 + width]) : 0,
             transport: Transport(number: key[4 + width]),
         )
-        event.count = packets
-        event.message = "refused by the kernel while no daemon ran, or just before"
         return event
     }
 
@@ -259,7 +272,8 @@ extension Daemon {
 
     func saveRequests() {
         guard !dirtyRequests.isEmpty else { return }
-        store.upsertRequests(broker.requestSummaries(of: dirtyRequests).map(Self.row))
+        let (changed, forgotten) = broker.takeRequestChanges(of: dirtyRequests)
+        store.upsertRequests(changed.map(Self.row), forgotten: forgotten)
         dirtyRequests.removeAll(keepingCapacity: true)
     }
 
@@ -307,6 +321,7 @@ extension Daemon {
                     ports: ports(grant.ports).joined(separator: ","),
                     protocol: grant.application?.rawValue,
                 )
+            case .others: preconditionFailure("an approval is of one destination")
             }
         return GrantRow(
             id: grant.id,

@@ -85,7 +85,7 @@ extension Daemon {
             "loaded": .string(loaded.description),
             "workloads": .integer(Int64(broker.policies.workloads.count)),
             "grants": .integer(Int64(broker.grants.values.count { $0.state == .active })),
-            "requests": .integer(Int64(broker.requestSummaries.count)),
+            "requests": .integer(Int64(broker.requestCount)),
             "counters": .object([
                 ("eventsPending", .integer(Int64(health.pending))),
                 ("eventsWritten", .integer(Int64(health.written))),
@@ -129,6 +129,7 @@ extension Daemon {
                 "ports": ports.isEmpty ? nil : JSON(Self.ports(ports)),
                 "protocol": JSON(application?.rawValue),
             ])
+        case .others: return ["others": .bool(true)]
         }
     }
 

@@ -183,6 +183,7 @@ package final class Daemon {
                 + "; the table is \(table.features.ownedTable ? "owned and persists" : "not owned (before Linux 6.9): 'nft flush ruleset' removes it")",
         )
         isAdopted = exists
+        broker.restore(try store.requests().map(Self.summary), nextRequest: try store.nextRequestNumber())
         if exists {
             Log.info("adopting table inet \(Layout.table) of an earlier daemon")
         }
@@ -191,7 +192,6 @@ package final class Daemon {
             broker.assignments.mapValues { (number: $0.identity.number, generation: $0.generation) },
             deleting: [],
         )
-        broker.restore(try store.requests().map(Self.summary), nextRequest: try store.nextRequestNumber())
         let rows = try store.grants()
         let grants = rows.filter { $0.state == .active }.compactMap { Self.grant($0, at: now) }
         let changes = broker.restore(grants, nextGrant: (rows.map(\.id).max() ?? 0) + 1, at: now)
@@ -200,7 +200,10 @@ package final class Daemon {
         let begin = Clock.now()
         try table.install(layout, elements: elements)
         // Once only: a start that fails leaves the counters to the next.
-        for event in counted { append(event) }
+        for var event in counted {
+            broker.noteEarlier(&event)
+            append(event)
+        }
         isRedirecting = broker.usesNames
         try table.setRedirecting(isRedirecting, of: layout)
         let size = elements.reduce(0) { $0 + $1.add.count }

@@ -1,7 +1,9 @@
-/// What a request or a grant is about: an address, or a name that was asked for.
+/// What a request or a grant is about: an address, or a name that was asked for; a request also many of both.
 package enum Subject: Hashable, Sendable {
     case address(Destination)
     case name(DomainName)
+    /// What is not told of one by one.
+    case others
 
     /// The destination; nil for a name.
     package var destination: Destination? {
@@ -19,6 +21,7 @@ extension Subject: CustomStringConvertible {
         switch self {
         case .address(let destination): "\(destination)"
         case .name(let name): "\(name)"
+        case .others: "other destinations"
         }
     }
 }

@@ -12,17 +12,26 @@ struct Changes {
     }
 
     var requests: [Int64: RequestRow] = [:]
+    /// The numbers of requests that are no more.
+    var forgottenRequests: Set<Int64> = []
     var remaining: [Int64: Remaining] = [:]
     var pins = PinChanges()
 
-    var isEmpty: Bool { requests.isEmpty && remaining.isEmpty && pins.isEmpty }
+    var isEmpty: Bool { requests.isEmpty && forgottenRequests.isEmpty && remaining.isEmpty && pins.isEmpty }
+
+    /// Notes rows of requests, and which are no more; a number is never given twice.
+    mutating func noteRequests(_ rows: [RequestRow], forgotten: Set<Int64>) {
+        for row in rows { requests[row.id] = row }
+        forgottenRequests.formUnion(forgotten)
+        for id in forgotten { requests[id] = nil }
+        bound()
+    }
 
     /// Takes over newer changes.
     mutating func merge(_ newer: Changes) {
-        requests.merge(newer.requests) { $1 }
+        noteRequests(Array(newer.requests.values), forgotten: newer.forgottenRequests)
         remaining.merge(newer.remaining) { $1 }
         pins.merge(newer.pins)
-        bound()
     }
 
     /// Drops the oldest requests above the maximum, which the database would not keep either.
@@ -35,6 +44,7 @@ struct Changes {
     /// Writes the changes inside a transaction; `pinsAtMost` is for `PinChanges.write`.
     func write(to database: Database, pinsAtMost: inout Int?) throws(StoreError) {
         for row in requests.values { try row.write(to: database) }
+        for id in forgottenRequests { try database.run("DELETE FROM requests WHERE id = ?", [.integer(id)]) }
         if !requests.isEmpty { try RequestRow.prune(database, keeping: Self.maximumRequests) }
         for (id, left) in remaining {
             // Never more than before: what is saved is what a restart gives back.

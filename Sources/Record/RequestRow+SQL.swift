@@ -13,7 +13,7 @@ extension RequestRow {
             [
                 .integer(id), .text(workload), .text(kind.rawValue), Value(destination?.address.description),
                 Value(destination.map { Int64($0.port) }), Value(destination.map { Int64($0.transport.number) }),
-                Value(subject.name?.text),
+                Value(subject == .others ? Self.others : subject.name?.text),
                 .integer(Int64(clamping: count)), .integer(first.microseconds), .integer(last.microseconds),
                 .text(verdict.rawValue), .text(reason.rawValue), Value(executable),
                 .text(JSON(command).description), Value(finding?.rawValue),
@@ -40,7 +40,11 @@ extension RequestRow {
         )
     }
 
+    /// What stands in place of the name for other destinations: no name is that.
+    private static let others = "*"
+
     private static func subject(_ row: Row, of this: String) throws(StoreError) -> Subject {
+        guard row.text(6) != others else { return .others }
         guard row.text(6) == nil else { return .name(try row.required(6, of: this) { try? DomainName($0) }) }
         return .address(
             Destination(

@@ -1,6 +1,7 @@
 package import Model
 
-/// What `ctl requests` shows as one line: every attempt of one workload at one address, or every question for one name.
+/// What `ctl requests` shows as one line: every attempt of one workload at one address, every question for one name, or all
+/// that is beyond what has lines of its own.
 package struct RequestRow: Hashable, Sendable {
     /// The number that `ctl approve` takes; never used twice.
     package var id: Int64

@@ -18,12 +18,9 @@ extension Store {
     ///
     /// A later row with the same number replaces an earlier.
     ///
-    /// The newest 10,000 by `last` are kept.
-    package func upsertRequests(_ rows: [RequestRow]) {
-        queue { changes in
-            for row in rows { changes.requests[row.id] = row }
-            changes.bound()
-        }
+    /// The newest 10,000 by `last` are kept. `forgotten` are the numbers of rows that are deleted.
+    package func upsertRequests(_ rows: [RequestRow], forgotten: Set<Int64> = []) {
+        queue { $0.noteRequests(rows, forgotten: forgotten) }
     }
 
     /// The grants in this state, or all, by number.

@@ -142,6 +142,7 @@ extension Layout {
                     ),
                     RuleLine(then: .verdictMap([.mark(mask: Self.shardMask)], map: "listens\(suffix)")),
                     RuleLine(only, .member(arrival, set: "knocks\(suffix)"), then: .drop),
+                    RuleLine(.member([.identity], set: "sieges"), then: .drop),
                     RuleLine(then: .queue(queue(.inbound))),
                 ],
             ),
@@ -150,6 +151,11 @@ extension Layout {
     }
 
     func queue(_ question: Question) -> UInt16 { firstQueue + question.rawValue }
+
+    /// What begins, of an identity that was refused too often, is not asked about.
+    private var flooded: RuleLine {
+        RuleLine(.state([.new]), .member([.identity], set: "floods"), then: .goto("refuse"))
+    }
 
     /// The chains that ask the broker.
     private var asking: [ChainDefinition] {
@@ -160,12 +166,20 @@ extension Layout {
         let spread = RuleLine(then: .verdictMap([.mark(mask: Self.askerMask)], map: "askers"))
         return askers + [
             reply,
+            ChainDefinition("flooded", [flooded]),
+            ChainDefinition("ask_forward", [flooded, RuleLine(then: .queue(queue(.forward)))]),
+            // What belongs to nobody is let in to some: not all of them may be refused for the flood of one.
+            ChainDefinition(
+                "ask_loopback",
+                [RuleLine(isWorkload, then: .jump("flooded")), RuleLine(then: .queue(queue(.loopback)))],
+            ),
             ChainDefinition("ask_bare", [spread]),
             ChainDefinition("ask_fast_open", withoutEarlyData + [spread]),
             ChainDefinition(
                 "ask",
                 [
                     RuleLine(.replyDirection, then: .goto("ask_reply")),
+                    flooded,
                     RuleLine(.tcpFlags(mask: Self.synAck, equals: Self.syn), then: .goto("ask_fast_open")),
                     spread,
                 ],

@@ -11,7 +11,7 @@ extension Layout {
             [
                 RuleLine(.member([cgroup, .identity], set: "residents"), then: .goto("allow")),
                 RuleLine(.member([cgroup], set: "strangers"), then: .goto("local_stranger")),
-            ] + answered + [RuleLine(then: .queue(queue(.loopback)))]
+            ] + answered + [RuleLine(then: .goto("ask_loopback"))]
         }
         return arriving + local + [
             ChainDefinition(
@@ -31,7 +31,7 @@ extension Layout {
                 ] + lately + [
                     RuleLine(.nfproto(.v4), then: .jump("judge4")),
                     RuleLine(.nfproto(.v6), then: .jump("judge6")),
-                    RuleLine(then: .queue(queue(.loopback))),
+                    RuleLine(then: .goto("ask_loopback")),
                 ],
             ),
             ChainDefinition(
@@ -82,7 +82,7 @@ extension Layout {
             [
                 RuleLine(.nfproto(.v4), then: .jump("judge4")),
                 RuleLine(.nfproto(.v6), then: .jump("judge6")),
-                RuleLine(then: .queue(queue(.forward))),
+                RuleLine(then: .goto("ask_forward")),
             ],
         )
         let base = ChainDefinition(
@@ -98,7 +98,7 @@ extension Layout {
                 RuleLine(then: .setMark(Stamp(.forwarded, generation: 0, .new).mark)),
                 RuleLine(.member([.identity], set: "open"), then: .goto("allow")),
                 RuleLine(.member([.transport], set: "ported"), then: .goto("forward_ported")),
-            ] + others + [RuleLine(then: .queue(queue(.forward)))],
+            ] + others + [RuleLine(then: .goto("ask_forward"))],
         )
         return [ported, base]
     }

@@ -106,7 +106,7 @@ extension Layout {
     var resolver: [ChainDefinition] {
         [
             // Past the redirection only an answer of the broker lets it in.
-            ChainDefinition("resolver_direct", answered + [RuleLine(then: .queue(queue(.loopback)))]),
+            ChainDefinition("resolver_direct", answered + [RuleLine(then: .goto("ask_loopback"))]),
             ChainDefinition(
                 "resolver",
                 [

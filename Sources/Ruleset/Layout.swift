@@ -94,6 +94,9 @@ extension Layout {
             SetDefinition("stamps", key: [.mark], data: .mark),
             SetDefinition("open", key: [.mark]),
             SetDefinition("free", key: [.mark]),
+            // Who was refused too often: by whom it is asked, and who is asked for.
+            SetDefinition("floods", key: [.mark], counts: true),
+            SetDefinition("sieges", key: [.mark], counts: true),
             SetDefinition("shards4", key: [.mark], data: .verdict),
             SetDefinition("shards6", key: [.mark], data: .verdict),
             SetDefinition("listens4", key: [.mark], data: .verdict),

@@ -58,6 +58,7 @@ package enum Match: Hashable, Sendable {
     package enum ConnectionState: UInt32, Hashable, Sendable {
         // include/uapi/linux/netfilter/nf_conntrack_common.h: NF_CT_STATE_BIT and NF_CT_STATE_UNTRACKED_BIT.
         case invalid = 1
+        case new = 8
         case established = 2
         case related = 4
         case untracked = 64

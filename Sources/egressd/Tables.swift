@@ -152,6 +152,7 @@ enum Tables {
     /// An address with port and transport, or a name with the ports that a grant has.
     private static func destination(_ value: JSON?) -> String {
         guard let address = value?["address"]?.string else {
+            if value?["others"]?.bool == true { return "other destinations" }
             guard let ports = value?["ports"]?.array else { return text(value?["name"]) }
             let spoken = value?["protocol"]?.string.map { " \(oneLine($0))" } ?? ""
             return text(value?["name"]) + " " + ports.map { text($0) }.joined(separator: ",") + spoken

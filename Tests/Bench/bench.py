@@ -4,7 +4,7 @@ Every configuration has a training host and a world of its own, all there at onc
 turn: what the machine does besides falls on all of them alike. Medians of the rounds; the ratios hold, the absolutes do not.
 
     bench.py [--json FILE] [--quick] [--only PART]     PART: connections apply reload memory names flights
-                                                       readers
+                                                       floods readers
     bench.py --only names --baseline                   dnsmasq alone, without egressd; flights likewise
 """
 
@@ -27,13 +27,14 @@ from common import BUILT, build_programs, cpu, resident, table, verdict  # first
 from daemon import policy, rule
 from families import IPV4
 from flights import flights
+from floods import floods
 from lab import Lab, LabError
 from names import names
 from namespaces import Namespace, run
 from readers import readers
 
 PORT = 9900
-PARTS = ["connections", "apply", "reload", "memory", "names", "flights", "readers"]
+PARTS = ["connections", "apply", "reload", "memory", "names", "flights", "floods", "readers"]
 
 
 def workload_cgroup(index: int) -> str:
@@ -309,6 +310,8 @@ def main() -> int:
         report["names"] = names(options.quick, with_egressd=not options.baseline)
     if "flights" in wanted:
         report["flights"] = flights(options.quick, with_egressd=not options.baseline)
+    if "floods" in wanted:
+        report["floods"] = floods(options.quick)
     if "readers" in wanted:
         report["readers"] = readers()
     if options.json:
