@@ -7,7 +7,6 @@ internal import Wire
 /// First flights like one that was told of: counted here, and told of together.
 struct FlightWindow {
     struct Key: Hashable {
-        let identity: Identity
         let destination: Destination
         let verdict: Verdict?
         let reason: Reason?
@@ -184,7 +183,6 @@ extension Broker {
     /// Records a first flight, or counts it when one like it was told of a moment ago.
     mutating func tell(_ event: Event, of flow: Flow, _ key: FlowKey, at now: Instant) -> [BrokerAction] {
         let window = FlightWindow.Key(
-            identity: flow.identity,
             destination: key.destination,
             verdict: event.verdict,
             reason: event.reason,
@@ -192,33 +190,37 @@ extension Broker {
             application: event.application,
             serverName: event.flight?.serverName,
         )
-        if flightWindows[window] != nil {
-            flightWindows[window]?.repetitions += 1
+        if flightWindows[flow.identity]?[window] != nil {
+            flightWindows[flow.identity]?[window]?.repetitions += 1
             return []
         }
+        if let together = tellTogether(event, of: flow.identity, at: now) { return together }
         var event = event
         requests.note(&event)
-        if flightWindows.count < Self.flightWindowLimit {
-            flightWindows[window] = FlightWindow(event: event, closes: now + Self.window)
+        if flightWindows[flow.identity, default: [:]].count < Self.flightWindowLimit {
+            flightWindows[flow.identity, default: [:]][window] = FlightWindow(event: event, closes: now + Self.window)
         }
         return [.record(event)]
     }
 
-    /// At most this many kinds of first flights are counted at a time; what is beyond is recorded one by one.
-    private static let flightWindowLimit = 16_384
+    /// At most this many kinds of first flights of an identity are counted at a time; what is beyond is recorded one by one.
+    private static let flightWindowLimit = 4096
 
     /// Tells of the repetitions of the first flights whose windows are over; of all of them for a daemon that stops.
     mutating func closeFlightWindows(at now: Instant, all: Bool = false) -> [BrokerAction] {
         var actions: [BrokerAction] = []
-        for (key, window) in flightWindows where all || window.closes <= now {
-            flightWindows[key] = nil
-            guard window.repetitions > 0 else { continue }
-            var event = window.event
-            event.time = wall(now)
-            event.count = window.repetitions
-            event.latencyMicroseconds = nil
-            requests.countAgain(&event)
-            actions.append(.record(event))
+        for (identity, windows) in flightWindows {
+            let over = windows.filter { all || $0.value.closes <= now }
+            guard !over.isEmpty else { continue }
+            flightWindows[identity] = over.count == windows.count ? nil : windows.filter { over[$0.key] == nil }
+            for window in over.values where window.repetitions > 0 {
+                var event = window.event
+                event.time = wall(now)
+                event.count = window.repetitions
+                event.latencyMicroseconds = nil
+                requests.countAgain(&event)
+                actions.append(.record(event))
+            }
         }
         return actions
     }

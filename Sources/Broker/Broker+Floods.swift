@@ -8,24 +8,39 @@ extension Broker {
     static let brake = Instant.Span.milliseconds(250)
 
     /// Has the kernel refuse by itself, when this refusal was one too many; `event` tells of it.
-    mutating func brakeFlood(of identity: Identity, isInbound: Bool, _ event: Event, at now: Instant) -> [BrokerAction] {
+    mutating func brakeFlood(of identity: Identity, isInbound: Bool, _ event: Event, at now: Instant) -> [BrokerAction]
+    {
         let key = Window.Key(all: isInbound ? .siege : .flood, identity)
-        guard !refusals[key, default: RefusalMeter()].note(at: now), windows[key] == nil else { return [] }
+        guard !refusals[key, default: RefusalMeter(refusalRate)].note(at: now), windows[key] == nil else { return [] }
         var event = event
         event.reason = .limit
         if scans[identity]?.isBurst(at: now) ?? false { event.finding = .internalScan }
-        event.message = "more than \(RefusalMeter.rate) refusals a second: refused by the kernel without being looked at"
+        event.message = "more than \(refusalRate.perSecond) refusals a second: refused without being looked at"
         event.forgetDestination()
         openWindows[identity, default: 0] += 1
         windows[key] = Window(event: event, closes: now + Self.brake, told: 0)
         return [.change([ElementChange(set: key.set, add: [key.element])])]
     }
 
-    /// The window of a refusal that no element of the kernel answers for: one for many destinations when there are too many.
-    func ownWindow(_ identity: Identity, _ destination: Destination) -> Window.Key {
-        let key = Window.Key(.unmarked, identity, destination)
-        let hasRoom = windows[key] != nil || openWindows[identity, default: 0] < Self.windowLimit
-        return hasRoom ? key : Window.Key(all: .unmarked, identity)
+    /// Counts a refusal together with others when it is one too many to be told of by itself; nil when it is not.
+    ///
+    /// For what no element of the kernel could answer for.
+    mutating func tellTogether(_ event: Event, of identity: Identity, at now: Instant) -> [BrokerAction]? {
+        let key = Window.Key(all: .unmarked, identity)
+        guard event.verdict == .deny else { return nil }
+        guard !refusals[key, default: RefusalMeter(refusalRate)].note(at: now) else { return nil }
+        guard windows[key] == nil else {
+            windows[key]?.dropped += 1
+            return []
+        }
+        var event = event
+        event.reason = .limit
+        event.message = "more than \(refusalRate.perSecond) refusals a second: counted together"
+        event.forgetDestination()
+        requests.note(&event, as: .others)
+        openWindows[identity, default: 0] += 1
+        windows[key] = Window(event: event, closes: now + Self.window, told: 0)
+        return [.record(event)]
     }
 
     /// Lets go of what is known of identities that have been quiet.

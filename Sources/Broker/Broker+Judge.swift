@@ -213,7 +213,7 @@ extension Broker {
         let (assignment, changes) = learn(sender)
         let identity = assignment.identity
         guard identity != .unidentified else { return [.change(changes), .answer(question.reference, .again)] }
-        let key = ownWindow(identity, question.destination)
+        let key = Window.Key(.unmarked, identity, question.destination)
         if windows[key] != nil {
             windows[key]?.dropped += 1
             return [.change(changes), .answer(question.reference, .drop)]
@@ -221,11 +221,12 @@ extension Broker {
         var event = event(of: question, identity: identity, at: now)
         fill(&event, Decision(verdict: .deny, reason: .wrongProtocol), sender)
         event.message = "a packet that belongs to no connection"
-        if key.isForMany { event.forgetDestination() }
-        requests.note(&event, as: key.isForMany ? .others : nil)
+        let actions: [BrokerAction] = [.change(changes), .answer(question.reference, .drop)]
+        if let together = tellTogether(event, of: identity, at: now) { return actions + together }
+        requests.note(&event)
         openWindows[identity, default: 0] += 1
         windows[key] = Window(event: event, closes: now + Self.window, told: 0)
-        return [.change(changes), .answer(question.reference, .drop), .record(event)]
+        return actions + [.record(event)]
     }
 
     /// A connection that somebody outside opens to a workload's socket.
@@ -289,7 +290,7 @@ extension Broker {
     /// Nobody can be found who asks, or the socket was closed already: the packet goes nowhere, and the record says so.
     mutating func refuseUnknown(_ question: PacketQuestion, at now: Instant) -> [BrokerAction] {
         orphans += 1
-        let key = ownWindow(.unidentified, question.destination)
+        let key = Window.Key(.unmarked, .unidentified, question.destination)
         if windows[key] != nil {
             windows[key]?.dropped += 1
             return [.answer(question.reference, .drop)]
@@ -298,8 +299,10 @@ extension Broker {
         event.verdict = .deny
         event.reason = .unidentified
         event.message = "the socket was closed, or cannot be found: nobody can be told who sent it"
-        if key.isForMany { event.forgetDestination() }
-        requests.note(&event, as: key.isForMany ? .others : nil)
+        if let together = tellTogether(event, of: .unidentified, at: now) {
+            return [.answer(question.reference, .drop)] + together
+        }
+        requests.note(&event)
         openWindows[.unidentified, default: 0] += 1
         windows[key] = Window(event: event, closes: now + Self.window, told: 0)
         return [.answer(question.reference, .drop), .record(event)]

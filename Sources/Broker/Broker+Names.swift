@@ -105,6 +105,7 @@ extension Broker {
         {
             event.finding = .dnsTunnel
         }
+        if let together = tellTogether(event, of: identity, at: now) { return together }
         requests.note(&event)
         open(key, event, at: now)
         return [.record(event)]
@@ -126,6 +127,7 @@ extension Broker {
         fill(&event, Decision(verdict: .deny, reason: .wrongProtocol), local)
         event.application = "dns"
         event.message = what
+        if let together = tellTogether(event, of: identity, at: now) { return together }
         requests.note(&event)
         open(key, event, at: now)
         return [.record(event)]

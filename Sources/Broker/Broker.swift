@@ -109,6 +109,8 @@ package struct Broker {
     var scans: [Identity: ScanDetector] = [:]
     /// How fast each identity was refused lately, by the window that would refuse all.
     var refusals: [Window.Key: RefusalMeter] = [:]
+    /// Beyond this what is refused is not told of one by one.
+    var refusalRate = RefusalRate()
     var programs = ProgramMemory()
     /// The workloads with a rule that allows a name.
     var named: Set<String> = []
@@ -118,7 +120,7 @@ package struct Broker {
     /// What was decided of names, until something changes.
     var knownNames: [Identity: [DNSQuestion: Decision]] = [:]
     var flows = FlowTable()
-    var flightWindows: [FlightWindow.Key: FlightWindow] = [:]
+    var flightWindows: [Identity: [FlightWindow.Key: FlightWindow]] = [:]
     var pins: [String: PinTable] = [:]
     var pinsDue = Agenda<PinKey>()
     var reminders: [Reminder: Instant] = [:]
@@ -238,7 +240,7 @@ package struct Broker {
         if let due = pinsDue.earliest { note(due) }
         if let due = remindersDue.earliest { note(due) }
         if let due = flows.earliest { note(due) }
-        for window in flightWindows.values { note(window.closes) }
+        for windows in flightWindows.values { for window in windows.values { note(window.closes) } }
         return next
     }
 }

@@ -63,6 +63,9 @@ package final class Daemon {
     var loaded = WallTime(microseconds: 0)
     /// Packets that the kernel dropped because a queue or its socket was full.
     var overloads: UInt64 = 0
+    /// What the queues had dropped when that was last looked at; nil where the kernel does not tell.
+    var drops: QueueDrops?
+    var lastDropsLook = Instant(nanoseconds: 0)
     var warnings: [String: String] = [:]
     /// When the processes of the host were last looked through.
     var lastScan = Instant(nanoseconds: 0)
@@ -273,6 +276,7 @@ package final class Daemon {
             endFlights()
             afterPackets { [unowned self] in for identity in openIdentities() { recheck(identity, wasRaised: false) } }
         }
+        drops = try? QueueDrops.current()
         scheduleSweep()
         scheduleGrantSaving()
         record(.daemon, "started, version \(Self.version)")
@@ -346,6 +350,7 @@ package final class Daemon {
             broker.setClock(wall: Clock.wall(), at: now)
             perform(broker.tick(at: now))
             tellOfStore()
+            tellOfDrops(at: now)
             if let next = broker.nextDeadline { setTimer(max(next, now + .milliseconds(1))) }
         }
         timer = (token, deadline)

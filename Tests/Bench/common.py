@@ -18,7 +18,7 @@ BUILT = ROOT / ".build/bench"
 TICKS = os.sysconf("SC_CLK_TCK")
 PROGRAMS = {
     "connload": [], "queueall": ["-lmnl"], "queuetable": ["-lmnl", "-lnftnl"], "dnsload": [], "dnsworld": [],
-    "flightload": [], "floodload": [],
+    "flightload": [],
 }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from common import BUILT, cpu, table, verdict  # first: it knows the way to the lab
 from daemon import policy, rule
 from families import IPV4
-from lab import Lab, LabError
+from lab import PYTHON, Lab, LabError
 
 PORT = 9902
 QUIET, LOUD = "training.slice/quiet.service", "training.slice/loud.service"
@@ -31,9 +31,8 @@ class Floods:
 
     def __init__(self, stack: contextlib.ExitStack):
         self.lab = stack.enter_context(Lab(label="floods"))
-        for name in ("connload", "floodload"):
-            shutil.copy2(BUILT / name, self.lab.directory / name)
         self.client = self.lab.directory / "connload"
+        shutil.copy2(BUILT / "connload", self.client)
         server = self.lab.spawn(
             [str(self.client), "serve", str(PORT)], namespace=self.lab.world_ns, stdout=subprocess.PIPE, text=True
         )
@@ -62,15 +61,14 @@ class Floods:
     @contextlib.contextmanager
     def flood(self, seconds: float, base: str, result: dict[str, Any]):
         """Floods while the body runs, at most this long."""
-        argv = [str(self.lab.directory / "floodload"), base, "4444", str(RATE), str(seconds)]
-        process = self.lab.spawn(argv, cgroup=LOUD, stdout=subprocess.PIPE, text=True)
+        argv = [PYTHON, "-I", str(self.lab.directory / "probes/flood.py"), base, str(RATE), str(seconds)]
+        process = self.lab.spawn(argv, cgroup=LOUD, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         before = cpu(self.daemon), time.monotonic()
         # Not its beginning: how it goes on is what is measured.
         time.sleep(0.5)
         yield
         result["cpu"] = (cpu(self.daemon) - before[0]) / (time.monotonic() - before[1])
-        process.terminate()
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=30)  # closes its input, which ends it
         result.update(json.loads(output))
 
     def counted(self) -> tuple[int, int]:
@@ -98,7 +96,7 @@ def floods(quick: bool) -> dict[str, Any]:
                 base = f"100.{64 + number}.{index * 254 % 256}.0"
                 with place.flood(seconds + 5, base, flooded):
                     beside = place.connect(address, seconds)
-                if flooded["refused"] != flooded["attempts"]:
+                if flooded["outcomes"] != {"ECONNREFUSED": flooded["attempts"]}:
                     raise LabError(f"the flood was not refused: {flooded}")
                 attempts += flooded["attempts"]
                 if number > 0:  # the first round warms up

@@ -91,6 +91,17 @@ extension KernelModel {
         return answered(&flow, at: now) ?? refusedBefore(&flow, at: now)
     }
 
+    /// What begins, of an identity that was refused too often.
+    private mutating func flooded(_ flow: inout Flow, at now: Instant) -> Fate? {
+        !flow.isConfirmed && holds("floods", host(flow.identity), at: now) ? end("refuse", &flow, at: now) : nil
+    }
+
+    /// `ask_loopback`.
+    private mutating func askLoopback(_ flow: inout Flow, at now: Instant) -> Fate {
+        let isWorkload = flow.identity >> 16 >= UInt32(Identity.firstWorkload)
+        return (isWorkload ? flooded(&flow, at: now) : nil) ?? .asked(.loopback)
+    }
+
     /// What a rule let through a moment ago.
     private mutating func lately(_ flow: inout Flow, at now: Instant) -> Fate? {
         let key = request(flow.identity, flow.destination)
@@ -142,7 +153,7 @@ extension KernelModel {
         }
         if holds("open", host(flow.identity), at: now) { return end("allow", &flow, at: now) }
         if let fate = isPorted ? judge(&flow, at: now) : others(&flow, at: now) { return fate }
-        return .asked(packet.isReply ? .reply : .outbound)
+        return packet.isReply ? .asked(.reply) : flooded(&flow, at: now) ?? .asked(.outbound)
     }
 
     /// The input hook, for what comes over loopback.
@@ -152,9 +163,9 @@ extension KernelModel {
         if holds("residents", cgroupKey(receiver, flow.identity), at: now) { return end("allow", &flow, at: now) }
         if holds("strangers", cgroupKey(receiver), at: now) {
             if holds("free", host(flow.identity), at: now) { return end("allow", &flow, at: now) }
-            return lately(&flow, at: now) ?? judge(&flow, at: now) ?? .asked(.loopback)
+            return lately(&flow, at: now) ?? judge(&flow, at: now) ?? askLoopback(&flow, at: now)
         }
-        return answered(&flow, at: now) ?? refusedBefore(&flow, at: now) ?? .asked(.loopback)
+        return answered(&flow, at: now) ?? refusedBefore(&flow, at: now) ?? askLoopback(&flow, at: now)
     }
 
     /// The input hook, for what comes from outside.
@@ -178,8 +189,10 @@ extension KernelModel {
             }
             return .logged(.inbound, how: "listen")
         }
-        return holds("knocks\(suffix)", request(flow.identity, flow.destination), at: now)
-            ? .refused(isCounted: true) : .asked(.inbound)
+        let isRefused =
+            holds("knocks\(suffix)", request(flow.identity, flow.destination), at: now)
+            || holds("sieges", host(flow.identity), at: now)
+        return isRefused ? .refused(isCounted: true) : .asked(.inbound)
     }
 
     /// The forward hook.
@@ -188,6 +201,7 @@ extension KernelModel {
         flow.mark = Stamp(.forwarded, generation: 0, .new).mark
         if holds("open", host(flow.identity), at: now) { return end("allow", &flow, at: now) }
         let isPorted = flow.destination.transport.hasPorts
-        return (isPorted ? judge(&flow, at: now) : others(&flow, at: now)) ?? .asked(.forward)
+        let fate = isPorted ? judge(&flow, at: now) : others(&flow, at: now)
+        return fate ?? flooded(&flow, at: now) ?? .asked(.forward)
     }
 }

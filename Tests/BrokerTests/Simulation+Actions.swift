@@ -75,8 +75,10 @@ extension Simulation {
 
     mutating func record(_ event: Event, of number: UInt32?) {
         guard event.kind == .request || event.kind == .inbound else { return }
+        if event.verdict != .allow { noted += event.count }
         if event.verdict == .deny {
             told += event.count
+            if event.destination == nil { together += event.count }
             if let number { waiting[number]?.toldRefused += 1 }
             if let destination = event.destination { ledger[destination, default: 0] += Int64(event.count) }
             note("told \(event.count) \(event.destination?.description ?? "") \(event.reason?.rawValue ?? "")")

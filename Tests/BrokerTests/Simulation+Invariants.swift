@@ -102,9 +102,10 @@ extension Simulation {
         let known = Set(broker.assignments.values.map(\.identity.number)).union([0, Identity.kernel.number])
         for name in kernel.sets.keys {
             guard
-                ["grants", "hosts", "current", "stamps", "denied", "knocks", "seen", "lately", "others"].contains(
-                    where: name.hasPrefix
-                )
+                [
+                    "grants", "hosts", "current", "stamps", "denied", "knocks", "seen", "lately", "others", "floods",
+                    "sieges",
+                ].contains(where: name.hasPrefix)
             else { continue }
             for key in kernel.keys(name, at: now)
             where !known.contains(UInt16(key[2]) | UInt16(key[3]) << 8) {

@@ -46,8 +46,12 @@ struct Simulation {
     var lost: UInt64 = 0
     var mistaken: UInt64 = 0
     var untold: UInt64 = 0
+    /// Told of as denied, held or observed.
+    var noted: UInt64 = 0
     /// Refused by the answer to another attempt of the same port.
     var uncounted: UInt64 = 0
+    /// Told of together with others.
+    var together: UInt64 = 0
     var accepted = 0
     var reloads = 0
     /// Told of without being refused, by destination.
@@ -59,6 +63,8 @@ struct Simulation {
         policies = Universe.policies(after: .empty, &random)
         settings = Universe.settings(&random)
         broker = Broker(settings: settings, policies: policies, cryptography: PlainCryptography())
+        // In some of them a few refusals are a flood.
+        if Bool.random(using: &random) { broker.refusalRate = RefusalRate(perSecond: 1, burst: 3) }
         kernel = KernelModel(renewsTimeouts: Bool.random(using: &random))
         listeners = (0..<16).map { _ in Int.random(in: 0..<Universe.processes.count, using: &random) }
         self.random = random
@@ -118,6 +124,9 @@ struct Simulation {
                 fail("\(set)\(suffix) still has \(kernel.keys(set + suffix, at: now).count) elements")
             }
         }
+        for set in ["floods", "sieges"] where !kernel.keys(set, at: now).isEmpty { fail("\(set) still has elements") }
+        let counted = broker.requestSummaries.reduce(UInt64(0)) { $0 + $1.count }
+        if counted != noted { fail("\(noted) requests were told of, and \(counted) are in the list") }
         if told + uncounted + (weather == .calm ? 0 : untold) < refused {
             fail(
                 "\(refused) packets were refused, \(told) told of (\(untold) dropped after they were let through), \(ledger.filter { $0.value != 0 })"

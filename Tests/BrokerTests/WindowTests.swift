@@ -138,6 +138,7 @@ struct WindowTests {
         var events = 0
         for number in 0..<1100 {
             let destination = Destination(address: .v4(0x0a00_0000 + UInt32(number)), port: 22, transport: .tcp)
+            scenario.now = scenario.now + .milliseconds(2)
             let actions = scenario.ask(destination, port: UInt16(20_000 + number))
             events += actions.events.count
             #expect(actions.answers == [.again])

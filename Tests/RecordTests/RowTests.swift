@@ -60,6 +60,22 @@ import Testing
         #expect(try store.nextRequestNumber() == 4)
     }
 
+    @Test func keepsWhatStandsForOtherDestinationsAndForgetsWhatItIsTold() throws {
+        var others = request(2)
+        others.subject = .others
+        do {
+            let store = try open()
+            store.upsertRequests([request(1), others])
+            try store.flush()
+            #expect(try store.requests() == [request(1), others])
+            // Queued together with its last change.
+            store.upsertRequests([request(1)])
+            others.count = 7
+            store.upsertRequests([others], forgotten: [1])
+        }
+        #expect(try open().requests() == [others])
+    }
+
     @Test func writesRequestsWithoutBeingAskedTo() throws {
         let store = try open()
         store.upsertRequests([request(1)])
