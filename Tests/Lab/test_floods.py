@@ -142,13 +142,15 @@ def test_what_a_full_queue_drops_is_told_of(ground, daemon, family, flooded):
     loud = ground.agent(LOUD)
     assert loud.tcp(family.stranger, 443)["error"] == "ECONNREFUSED"
     daemon.process.send_signal(signal.SIGSTOP)
-    flood = begin_flood(ground, family, rate=20_000, seconds=30)
+    # TCP sends nothing again as long as its packet waits: two have more to send than a queue has room for.
+    floods = [begin_flood(ground, family, rate=20_000, seconds=30) for _ in range(2)]
     deadline = time.monotonic() + 25
     while dropped_by_queues(ground) < 100:
         assert time.monotonic() < deadline, "no queue is full"
         time.sleep(0.05)
-    flood.kill()
-    flood.wait()
+    for flood in floods:
+        flood.kill()
+        flood.wait()
     dropped = dropped_by_queues(ground)
     daemon.process.send_signal(signal.SIGCONT)
     event = daemon.wait_event(kind="alarm", reason="overload", timeout=10)
