@@ -5,20 +5,29 @@ internal import Ruleset
 /// it. What is allowed by the maps passes meanwhile, and nobody else notices.
 extension Broker {
     /// How long an identity is not asked about.
-    static let brake = Instant.Span.milliseconds(250)
+    static let brakeTime = Instant.Span.milliseconds(250)
+
+    /// The window in which the kernel refuses what begins like this without asking; nil for what it always asks about.
+    func floodWindow(_ question: PacketQuestion, _ identity: Identity) -> Window.Key? {
+        guard question.opensFlow else { return nil }
+        switch question.kind {
+        case .outbound, .forward: return Window.Key(all: .flood, identity)
+        case .loopback where identity.isWorkload: return Window.Key(all: .flood, identity)
+        case .inbound: return Window.Key(all: .siege, identity)
+        default: return nil
+        }
+    }
 
     /// Has the kernel refuse by itself, when this refusal was one too many; `event` tells of it.
-    mutating func brakeFlood(of identity: Identity, isInbound: Bool, _ event: Event, at now: Instant) -> [BrokerAction]
-    {
-        let key = Window.Key(all: isInbound ? .siege : .flood, identity)
+    mutating func brake(_ key: Window.Key, _ event: Event, at now: Instant) -> [BrokerAction] {
         guard !refusals[key, default: RefusalMeter(refusalRate)].note(at: now), windows[key] == nil else { return [] }
         var event = event
         event.reason = .limit
-        if scans[identity]?.isBurst(at: now) ?? false { event.finding = .internalScan }
+        if key.kind == .flood, scans[key.identity]?.isBurst(at: now) ?? false { event.finding = .internalScan }
         event.message = "more than \(refusalRate.perSecond) refusals a second: refused without being looked at"
         event.forgetDestination()
-        openWindows[identity, default: 0] += 1
-        windows[key] = Window(event: event, closes: now + Self.brake, told: 0)
+        openWindows[key.identity, default: 0] += 1
+        windows[key] = Window(event: event, closes: now + Self.brakeTime, told: 0)
         return [.change([ElementChange(set: key.set, add: [key.element])])]
     }
 

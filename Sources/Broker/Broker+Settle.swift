@@ -132,11 +132,10 @@ extension Broker {
     ) -> [BrokerAction] {
         if let answer = repeated(question, key) { return [answer] }
         let kind = key.kind
-        // What waited when the kernel began to refuse all meets that now.
         let isInbound = kind == .knock
-        if let answer = repeated(question, Window.Key(all: isInbound ? .siege : .flood, key.identity)) {
-            return [answer]
-        }
+        let flood = floodWindow(question, key.identity)
+        // What waited when the kernel began to refuse all meets that now.
+        if let flood, let answer = repeated(question, flood) { return [answer] }
         var event = event(of: question, identity: identity, at: now)
         fill(&event, decision, local)
         if let flight = question.flight { fill(&event, flight) }
@@ -154,7 +153,7 @@ extension Broker {
         }
         requests.note(&event)
         actions.append(.record(event))
-        actions += brakeFlood(of: key.identity, isInbound: isInbound, event, at: now)
+        if let flood { actions += brake(flood, event, at: now) }
         // Another program of the workload may have what this one may not, and another name is another request: the kernel
         // must not answer for both.
         let isForAll = decision.reason != .wrongExecutable && decision.reason != .nameNotAllowed
