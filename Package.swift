@@ -50,12 +50,14 @@ let package = Package(
         target("Wire", ["Model"]),
         target("Resolver", ["Model", "Wire"]),
         target("Inspection", ["Model", "Wire"]),
+        target("Coverage", ["Model", "Policy"]),
         target("Broker", ["Model", "Policy", "Ruleset", "Wire", "Inspection"]),
 
         // Bindings: one family of C each.
         target("PolicyFiles", ["Model", "Policy", "CYAML"]),
         target("System", ["Model", "CLinux"]),
-        target("Netfilter", ["Model", "Ruleset", "Wire", "CNetfilter"]),
+        target("Netfilter", ["Model", "Ruleset", "Wire", "Coverage", "CNetfilter"]),
+        target("Survey", ["Model", "Policy", "Coverage", "System"]),
         target("Record", ["Model", "System", "CSQLite"]),
         target("Control", ["Model", "System"]),
         target("Crypto", ["Wire", "CCrypto"]),
@@ -71,7 +73,8 @@ let package = Package(
         .executableTarget(
             name: "egressd",
             dependencies: [
-                "Model", "Policy", "Ruleset", "Broker", "PolicyFiles", "System", "Control", "Crypto", "Daemon",
+                "Model", "Policy", "Ruleset", "Broker", "Coverage", "PolicyFiles", "System", "Survey", "Netfilter", "Control",
+                "Crypto", "Daemon",
             ],
             swiftSettings: strict,
         ),
@@ -116,6 +119,8 @@ let package = Package(
         tests("InspectionTests", ["Model", "Wire", "Inspection", "Crypto"], fixtures: true),
         tests("BrokerTests", ["Model", "Policy", "Ruleset", "Wire", "Inspection", "Broker"]),
         tests("SystemTests", ["Model", "System"]),
+        tests("CoverageTests", ["Model", "Policy", "Coverage"]),
+        tests("SurveyTests", ["Model", "Policy", "Coverage", "System", "Survey"]),
         tests("RecordTests", ["Model", "Record"]),
         tests("ControlTests", ["Model", "System", "Control"]),
         tests("CryptoTests", ["Wire", "Crypto"], fixtures: true),

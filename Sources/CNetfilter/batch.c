@@ -173,6 +173,21 @@ int enf_chain_add(struct enf_batch *batch, uint8_t family, const char *table, co
     return end(batch, message);
 }
 
+int enf_egress_chain_add(struct enf_batch *batch, const char *table, const char *chain, const char *device) {
+    struct nlmsghdr *message = begin(batch, NFT_MSG_NEWCHAIN, NLM_F_CREATE, NFPROTO_NETDEV);
+    struct nftnl_chain *value = nftnl_chain_alloc();
+    if (message == NULL || value == NULL) return -ENOMEM;
+    nftnl_chain_set_str(value, NFTNL_CHAIN_TABLE, table);
+    nftnl_chain_set_str(value, NFTNL_CHAIN_NAME, chain);
+    nftnl_chain_set_str(value, NFTNL_CHAIN_TYPE, "filter");
+    nftnl_chain_set_u32(value, NFTNL_CHAIN_HOOKNUM, NF_NETDEV_EGRESS);
+    nftnl_chain_set_s32(value, NFTNL_CHAIN_PRIO, 0);
+    nftnl_chain_set_str(value, NFTNL_CHAIN_DEV, device);
+    nftnl_chain_nlmsg_build_payload(message, value);
+    nftnl_chain_free(value);
+    return end(batch, message);
+}
+
 int enf_chain_delete(struct enf_batch *batch, uint8_t family, const char *table, const char *chain) {
     struct nlmsghdr *message = begin(batch, NFT_MSG_DELCHAIN, 0, family);
     if (message == NULL) return -ENOMEM;

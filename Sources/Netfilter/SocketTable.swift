@@ -28,7 +28,7 @@ package struct SocketInfo: Hashable, Sendable {
 
 /// Finds, lists and destroys the sockets of other processes (sock_diag).
 package final class SocketTable {
-    private let socket: Int32
+    let socket: Int32
     /// Told when the kernel could not be asked: what was looked for may be there all the same.
     package var onFailure: (NetfilterError) -> Void = { _ in }
 

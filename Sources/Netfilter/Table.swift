@@ -55,8 +55,10 @@ package final class Table {
     private let transaction: Transaction
     package let features: Features
 
-    // NFT_TABLE_F_OWNER | NFT_TABLE_F_PERSIST of include/uapi/linux/netfilter/nf_tables.h.
-    private static let ownerAndPersist: UInt32 = 0x2 | 0x4
+    // NFT_TABLE_F_OWNER and NFT_TABLE_F_PERSIST of include/uapi/linux/netfilter/nf_tables.h.
+    static let owner: UInt32 = 0x2
+    static let persist: UInt32 = 0x4
+    static let ownerAndPersist = owner | persist
     private static let inet: UInt8 = 1
 
     /// Opens the netlink socket that will own the table, and tries what the kernel can do.

@@ -19,8 +19,7 @@ package struct CgroupTree {
     /// Finds the tree in /proc/self/mountinfo, on hybrid hosts too; ENOENT when cgroup v2 is not mounted.
     package init() throws(Errno) {
         let text = try SmallFile.read("/proc/self/mountinfo", limit: 1 << 20)
-        let mounts = Mount.all(in: text, type: "cgroup2")
-        guard let mount = mounts.first(where: { $0.root == "/" }) ?? mounts.first else { throw Errno.notFound }
+        guard let mount = Mount.ofCgroups(in: text) else { throw Errno.notFound }
         try self.init(mountPoint: mount.point, root: mount.root)
     }
 
@@ -109,7 +108,10 @@ package struct CgroupTree {
     }
 
     /// The path in the text of a /proc/PID/cgroup file: its `0::` line.
-    package func path(inProcFile text: String) -> String? {
+    package func path(inProcFile text: String) -> String? { Self.path(inProcFile: text, root: root) }
+
+    /// The same, for a tree of which the part below `root` is mounted.
+    package static func path(inProcFile text: String, root: String) -> String? {
         guard let line = text.split(separator: "\n").first(where: { $0.hasPrefix("0::") }) else { return nil }
         let path = String(line.dropFirst(3))
         guard root != "/", path == root || path.hasPrefix(root + "/") else { return path }

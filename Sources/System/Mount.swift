@@ -15,6 +15,12 @@ package struct Mount: Hashable {
         }
     }
 
+    /// The mount of cgroup v2 that shows most: the whole tree if there is one; nil when it is not mounted.
+    package static func ofCgroups(in text: String) -> Mount? {
+        let mounts = all(in: text, type: "cgroup2")
+        return mounts.first { $0.root == "/" } ?? mounts.first
+    }
+
     /// A blank, a tab, a line feed and a backslash are written as \NNN, in octal.
     private static func unescaped(_ text: Substring) -> String {
         var bytes: [UInt8] = []

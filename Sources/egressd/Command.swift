@@ -36,6 +36,9 @@ enum Command {
             case "policy":
                 _ = arguments.next()
                 return try PolicyCommand.run(&arguments)
+            case "coverage":
+                _ = arguments.next()
+                return try CoverageCommand.run(&arguments)
             case "ctl":
                 _ = arguments.next()
                 return try ControlCommand.run(&arguments)

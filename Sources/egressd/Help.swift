@@ -10,6 +10,7 @@ enum Help {
           egressd policy test DIR              do they say what their 'expect' lines say?
           egressd policy compile DIR           the ruleset, as nft text
           egressd policy explain DIR …         may this workload reach that, and why?
+          egressd coverage                     what is enforced on this host, and what is not
           egressd ctl COMMAND                  ask and direct the running daemon; see 'egressd ctl --help'
           egressd version
 
@@ -46,6 +47,28 @@ enum Help {
               May the workload reach it (203.0.113.9:22, [2001:db8::1]:443/udp, name:443), and what does each rule say?
           egressd policy explain --policies DIR --batch
               Reads lines {"cgroup": "/a/b", "uid": 1000, "to": "203.0.113.9:22/tcp"}, prints a verdict for each.
+        """
+
+    static let coverage = """
+        usage: egressd coverage [--config FILE] [--json]
+
+        Says what keeps packets in on this host and what does not: the daemon, the kernel, the ways past the rules, other
+        services that act for whoever asks them, and the policies. Changes nothing, and works with and without a running
+        daemon; without root it says which lines it could not look at. It speaks of the network namespace that it runs in.
+
+        Each line begins with its state:
+          enforced   nothing gets out on this way, or what is needed is there
+          partly     it holds with a limit, which the next line names
+          OPEN       something can get out that no policy allows; the line with the arrow says what to do
+          unknown    it could not be looked at
+          absent     this host has no such thing now
+          residual   a risk that no packet filter takes away
+
+        Processes are looked at as they are now: a job that starts later may have what none has now. Permissions are owner,
+        group and mode; access control lists, sudoers and polkit are not read. A number in brackets is a way out of the list
+        that the tests go through. The configuration is /etc/egressd/egressd.yaml unless --config names another.
+
+        Exit status: 0 nothing is open, 1 something is open or could not be looked at, 2 usage, 4 nothing could be looked at.
         """
 
     static let control = """

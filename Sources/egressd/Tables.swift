@@ -114,12 +114,7 @@ enum Tables {
     }
 
     /// Text that a process chose, with nothing in it that a terminal would act on.
-    private static func oneLine(_ text: String) -> String {
-        text.unicodeScalars.map { scalar in
-            scalar.value < 32 || (127..<160).contains(scalar.value) || scalar.properties.generalCategory == .format
-                ? "\\u{\(String(scalar.value, radix: 16))}" : String(scalar)
-        }.joined()
-    }
+    private static func oneLine(_ text: String) -> String { text.oneLine }
 
     private static func text(_ value: JSON?) -> String {
         guard let value, !value.isNull else { return "-" }

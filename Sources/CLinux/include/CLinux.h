@@ -57,6 +57,19 @@ static inline int clx_unlink(const char *path) { return unlink(path) < 0 ? -errn
 static inline int clx_make_directory(const char *path, unsigned mode) { return mkdir(path, mode) < 0 ? -errno : 0; }
 static inline int clx_change_mode(const char *path, unsigned mode) { return chmod(path, mode) < 0 ? -errno : 0; }
 
+// Who may do what with a file, links followed: struct stat's macro'd time fields make the original awkward.
+struct clx_permissions {
+    uint32_t owner;
+    uint32_t group;
+    uint32_t mode;
+    uint64_t inode;
+};
+int clx_permissions(const char *path, struct clx_permissions *ret_permissions);
+
+// The names in a directory, each ended by a zero byte, in the kernel's order: the bytes written. -ERANGE when they do not
+// fit. struct dirent's name is a tuple of 256 members to Swift.
+ssize_t clx_directory_names(const char *path, char *buffer, size_t capacity);
+
 // Takes the exclusive lock of an open file (flock); -EWOULDBLOCK when somebody else has it.
 int clx_lock(int fd);
 

@@ -47,6 +47,8 @@ int enf_table_delete(struct enf_batch *batch, uint8_t family, const char *table)
 // A base chain of `type` ("filter", "nat") when `hook` is not negative.
 int enf_chain_add(struct enf_batch *batch, uint8_t family, const char *table, const char *chain, const char *type,
                   int hook, int priority, bool drop);
+// A base chain of the netdev family at the egress hook of a device (Linux 5.16), policy accept.
+int enf_egress_chain_add(struct enf_batch *batch, const char *table, const char *chain, const char *device);
 // All rules of one chain.
 int enf_chain_delete(struct enf_batch *batch, uint8_t family, const char *table, const char *chain);
 int enf_chain_flush(struct enf_batch *batch, uint8_t family, const char *table, const char *chain);
@@ -166,5 +168,32 @@ int enf_flow_dump(int fd, uint8_t family, uint32_t mark, uint32_t mask, void *_N
 // The connection whose replies go from `reply`'s source to its destination. -ENOENT: there is none.
 int enf_flow_find(int fd, const struct enf_flow *reply, struct enf_flow *ret_flow);
 int enf_flow_set_mark(int fd, const struct enf_flow *flow, bool is_reply, uint32_t mark);
+
+// ---- what else there is ----------------------------------------------------------------------------------------------
+
+// A network device of the calling thread's namespace; the texts live as long as the call back. `fd` speaks NETLINK_ROUTE.
+struct enf_link {
+    const char *_Nullable name;
+    const char *_Nullable kind;   // of rtnetlink ("veth", "bridge"); null for a device of hardware, and for lo
+    uint32_t flags;               // IFF_*
+    uint16_t type;                // ARPHRD_*
+    bool has_master;              // a port of a bridge or a bond
+};
+typedef void (*enf_link_callback)(void *_Nullable context, const struct enf_link *link);
+int enf_links_dump(int fd, void *_Nullable context, enf_link_callback callback);
+
+// A base chain of any table; one of several devices is called back with for each.
+struct enf_chain {
+    const char *_Nullable table;
+    const char *_Nullable name;
+    const char *_Nullable type;
+    const char *_Nullable device;
+    uint8_t family;               // NFPROTO_*
+    uint32_t hook;
+    int32_t priority;
+    bool drops;                   // its policy
+};
+typedef void (*enf_chain_callback)(void *_Nullable context, const struct enf_chain *chain);
+int enf_chains_dump(int fd, void *_Nullable context, enf_chain_callback callback);
 
 #pragma clang assume_nonnull end

@@ -1,0 +1,38 @@
+package import Model
+
+/// What is enforced on a host, and what is not.
+package struct CoverageReport: Hashable, Sendable {
+    package let host: String
+    package let kernel: String
+    /// In the order in which a packet meets them.
+    package let checks: [Check]
+
+    package init(_ facts: HostFacts) {
+        host = facts.host
+        kernel = facts.kernel
+        checks =
+            facts.daemonChecks + facts.kernelChecks + facts.pathChecks + facts.doorChecks + facts.policyChecks
+            + facts.residualChecks
+    }
+
+    /// How many checks have a state.
+    package func count(_ state: Check.State) -> Int { checks.count { $0.state == state } }
+
+    /// Whether nothing is open, and nothing is unknown: what was not looked at may be open.
+    package var isClosed: Bool { count(.open) == 0 && count(.unknown) == 0 }
+
+    /// Whether of the host nothing could be looked at.
+    package var isBlind: Bool {
+        checks.allSatisfy { $0.state == .unknown || $0.state == .residual }
+    }
+
+    /// The report as one object, whose shape does not depend on the host.
+    package var json: JSON {
+        [
+            "host": .string(host), "kernel": .string(kernel), "checks": .array(checks.map(\.json)),
+            "summary": .object(
+                Check.State.allCases.map { ($0.rawValue, .integer(Int64(count($0)))) },
+            ),
+        ]
+    }
+}

@@ -1,0 +1,65 @@
+/// A socket or device that somebody else listens behind, or that is no packet of the rules' path.
+package struct Door: Hashable, Sendable {
+    /// What is behind it.
+    package enum Kind: String, Sendable, CaseIterable {
+        /// A daemon that starts containers or machines as root.
+        case containers
+        /// A service that asks name servers for whoever asks it.
+        case names
+        /// The system bus, behind which services act for others.
+        case bus
+        /// Memory and disks of the host.
+        case host
+        /// A network card without the kernel's network stack.
+        case rdma
+        case userDriver
+        /// The hypervisor's own channel.
+        case vsock
+        case virtualMachines
+    }
+
+    package let kind: Kind
+    package let path: String
+    /// The permissions of the file.
+    package let file: Permissions
+    /// Those of the folders on the way to it.
+    package let folders: [Permissions]
+
+    package init(kind: Kind, path: String, file: Permissions, folders: [Permissions] = []) {
+        self.kind = kind
+        self.path = path
+        self.file = file
+        self.folders = folders
+    }
+
+    /// Whether the actor gets through it by owner, group and mode; access control lists are not read.
+    ///
+    /// Mode 0 is what a unit's InaccessiblePaths puts there: nobody listens behind it.
+    func admits(_ actor: Actor) -> Bool {
+        guard file.mode & 0o777 != 0 else { return false }
+        if actor.isAboveFiles { return true }
+        return folders.allSatisfy { $0.grants(0o1, to: actor) } && file.grants(0o2, to: actor)
+    }
+}
+
+/// Owner, group and mode of a file.
+package struct Permissions: Hashable, Sendable {
+    package let owner: UInt32
+    package let group: UInt32
+    package let mode: UInt32
+
+    package init(owner: UInt32, group: UInt32, mode: UInt32) {
+        self.owner = owner
+        self.group = group
+        self.mode = mode
+    }
+
+    /// Whether the class that the actor falls into has these bits (1 to search a folder, 2 to write).
+    func grants(_ bits: UInt32, to actor: Actor) -> Bool {
+        let shift: UInt32 = actor.uid == owner ? 6 : actor.groups.contains(group) ? 3 : 0
+        return mode >> shift & bits == bits
+    }
+
+    /// The permission bits in octal.
+    var text: String { "0" + String(mode & 0o7777, radix: 8) }
+}

@@ -1,0 +1,155 @@
+package import Policy
+
+/// What was found on a host: everything that the report is made from.
+package struct HostFacts: Sendable {
+    /// The host's name.
+    package var host = ""
+    /// The kernel's release.
+    package var kernel = ""
+    package var configuration: Known<Configuration> = .unknown("not read")
+    package var policies: Known<PolicySet> = .unknown("not read")
+    package var daemon = Answer.unreachable("not asked")
+    package var units: Known<Units> = .unknown("not looked at")
+    /// Of the network namespace that the report is about; nil inside when there is none.
+    package var table: Known<TableFacts?> = .unknown("not looked at")
+    package var chains: Known<[BaseChain]> = .unknown("not looked at")
+    package var features = KernelFeatures()
+    package var cgroups: Known<CgroupFacts> = .unknown("not looked at")
+    /// By path below `/proc/sys`; what the kernel does not have is left out.
+    package var settings: Known<[String: String]> = .unknown("not looked at")
+    package var links: Known<[Link]> = .unknown("not looked at")
+    /// The owners of the packet sockets that are open.
+    package var packetSockets: Known<[UInt32]> = .unknown("not looked at")
+    /// The names in /proc/net/protocols.
+    package var protocols: Known<Set<String>> = .unknown("not looked at")
+    package var listeners: Known<[Listener]> = .unknown("not looked at")
+    package var processes: Known<Processes> = .unknown("not looked at")
+    /// The names of RDMA devices.
+    package var rdma: [String] = []
+    /// The doors and devices that exist, by the mount namespace in which they were looked at; 0 is the host's.
+    package var doors: [UInt64: [Door]] = [:]
+    /// The names of groups that amount to being root, by number.
+    package var privilegedGroups: [UInt32: String] = [:]
+
+    /// The name of the table, which everything of ours in nftables bears.
+    static let ownTable = "egressd"
+
+    package init() {}
+
+    /// What the host's configuration says.
+    package struct Configuration: Hashable, Sendable {
+        package var observesOnly: Bool
+        /// allow, observe or deny.
+        package var unidentified: String
+
+        package init(observesOnly: Bool, unidentified: String) {
+            self.observesOnly = observesOnly
+            self.unidentified = unidentified
+        }
+    }
+
+    /// What the daemon answered on the control socket.
+    package enum Answer: Hashable, Sendable {
+        case status(DaemonStatus)
+        case refused(String)
+        case unreachable(String)
+    }
+
+    /// How the service manager knows the daemon.
+    package enum Units: Hashable, Sendable {
+        /// No service manager runs this host.
+        case absent
+        case found(enabled: Set<String>, hasWatchdog: Bool)
+    }
+
+    /// Whether the daemon judges nothing but looks: what it says of itself, else what its configuration says.
+    var observesOnly: Bool? {
+        if case .status(let status) = daemon { return status.observesOnly }
+        return configuration.value?.observesOnly
+    }
+
+    /// What becomes of processes that no workload owns: allow, observe or deny.
+    var unidentified: String? {
+        if case .status(let status) = daemon { return status.unidentified }
+        return configuration.value?.unidentified
+    }
+
+    /// Who of the workloads may do something: their processes and, where none runs, their users.
+    var actors: [Actor] { processes.value?.actors ?? [] }
+}
+
+/// The daemon, by its own words.
+package struct DaemonStatus: Hashable, Sendable {
+    package var version: String
+    package var observesOnly: Bool
+    package var unidentified: String
+    package var workloads: Int
+    package var eventsLost: Int
+    package var warnings: [String]
+
+    package init(
+        version: String,
+        observesOnly: Bool,
+        unidentified: String,
+        workloads: Int,
+        eventsLost: Int,
+        warnings: [String],
+    ) {
+        self.version = version
+        self.observesOnly = observesOnly
+        self.unidentified = unidentified
+        self.workloads = workloads
+        self.eventsLost = eventsLost
+        self.warnings = warnings
+    }
+}
+
+/// The table `inet egressd`.
+package struct TableFacts: Hashable, Sendable {
+    /// Whether others can neither flush nor delete it.
+    package var isOwned: Bool
+    /// Whether it outlives its owner.
+    package var persists: Bool
+
+    package init(isOwned: Bool, persists: Bool) {
+        self.isOwned = isOwned
+        self.persists = persists
+    }
+}
+
+/// The cgroup v2 tree.
+package struct CgroupFacts: Hashable, Sendable {
+    package var mountPoint: String
+    /// Whether version 1 is mounted besides.
+    package var isHybrid: Bool
+    /// Whether an id leads to its cgroup (open_by_handle_at).
+    package var opensById: Known<Bool>
+
+    package init(mountPoint: String, isHybrid: Bool, opensById: Known<Bool>) {
+        self.mountPoint = mountPoint
+        self.isHybrid = isHybrid
+        self.opensById = opensById
+    }
+}
+
+/// What the kernel can do, as far as the daemon needs it.
+package struct KernelFeatures: Hashable, Sendable {
+    /// How a packet is handed to the daemon.
+    package enum Question: Hashable, Sendable {
+        case queueExpression
+        case queueTarget
+        case none
+    }
+
+    package var question: Known<Question> = .unknown("not tried")
+    package var ownedTables: Known<Bool> = .unknown("not tried")
+    package var socketCgroup: Known<Bool> = .unknown("not tried")
+    package var egressHook: Known<Bool> = .unknown("not tried")
+    package var destroysSockets: Known<Bool> = .unknown("not tried")
+    /// Whether sock_diag tells a socket's cgroup.
+    package var tellsCgroups: Known<Bool> = .unknown("not tried")
+    /// Whether a datagram tells its packet's mark (SO_RCVMARK).
+    package var tellsMarks: Known<Bool> = .unknown("not tried")
+
+    package init() {}
+}

@@ -1,0 +1,89 @@
+internal import CNetfilter
+package import Coverage
+internal import Ruleset
+
+/// Looks at the network of the calling thread's namespace and changes nothing.
+package enum NetworkSurvey {
+    // IFF_UP and IFF_LOOPBACK of include/uapi/linux/if.h.
+    private static let isUp: UInt32 = 0x1
+    private static let isLoopback: UInt32 = 0x8
+
+    /// The network devices.
+    package static func links() throws(NetfilterError) -> [Link] {
+        // NETLINK_ROUTE of include/uapi/linux/netlink.h.
+        let socket = try check(enf_open(0, 1 << 20), "opening a route socket")
+        defer { enf_close(socket) }
+        var links: [Link] = []
+        let result = unsafe withUnsafeMutablePointer(to: &links) { pointer in
+            unsafe enf_links_dump(socket, pointer) { context, found in
+                guard let name = unsafe found.pointee.name else { return }
+                let link = unsafe Link(
+                    name: String(cString: name),
+                    kind: found.pointee.kind.map { unsafe String(cString: $0) },
+                    isUp: found.pointee.flags & NetworkSurvey.isUp != 0,
+                    isLoopback: found.pointee.flags & NetworkSurvey.isLoopback != 0,
+                    isPort: found.pointee.has_master,
+                )
+                unsafe context?.assumingMemoryBound(to: [Link].self).pointee.append(link)
+            }
+        }
+        try check(result, "listing network devices")
+        return links
+    }
+
+    /// The base chains of all tables; needs CAP_NET_ADMIN.
+    package static func chains() throws(NetfilterError) -> [BaseChain] {
+        let socket = try netfilter()
+        defer { enf_close(socket) }
+        var chains: [BaseChain] = []
+        let result = unsafe withUnsafeMutablePointer(to: &chains) { pointer in
+            unsafe enf_chains_dump(socket, pointer) { context, found in
+                guard let table = unsafe found.pointee.table, let name = unsafe found.pointee.name else { return }
+                let chain = unsafe BaseChain(
+                    family: BaseChain.Family(rawValue: found.pointee.family),
+                    table: String(cString: table),
+                    name: String(cString: name),
+                    hook: found.pointee.hook,
+                    priority: found.pointee.priority,
+                    device: found.pointee.device.map { unsafe String(cString: $0) },
+                    drops: found.pointee.drops,
+                )
+                unsafe context?.assumingMemoryBound(to: [BaseChain].self).pointee.append(chain)
+            }
+        }
+        try check(result, "listing chains")
+        return chains
+    }
+
+    /// The table `inet egressd`; nil when there is none. Needs CAP_NET_ADMIN.
+    package static func table() throws(NetfilterError) -> TableFacts? {
+        let socket = try netfilter()
+        defer { enf_close(socket) }
+        var flags: UInt32 = 0
+        // NFPROTO_INET of include/uapi/linux/netfilter.h.
+        let result = unsafe enf_table_get(socket, 1, Layout.table, &flags)
+        if result == -NetfilterError.notFound { return nil }
+        try check(result, "looking for table inet \(Layout.table)")
+        return TableFacts(isOwned: flags & Table.owner != 0, persists: flags & Table.persist != 0)
+    }
+
+    private static func netfilter() throws(NetfilterError) -> Int32 {
+        try check(enf_open(12, 1 << 20), "opening a netfilter socket")
+    }
+}
+
+extension SocketTable {
+    /// Whether the kernel can end connections, tried on one that cannot be; nil when it says neither.
+    package func canDestroy() -> Bool? {
+        var nothing = enf_sock()
+        nothing.endpoint.family = 2  // AF_INET
+        nothing.endpoint.protocol = 6  // IPPROTO_TCP
+        // INET_DIAG_NOCOOKIE
+        nothing.cookie = (.max, .max)
+        return switch unsafe enf_sock_destroy(socket, &nothing) {
+        case -NetfilterError.notFound: true
+        case -NetfilterError.notSupported: false
+        default: nil
+        }
+    }
+}

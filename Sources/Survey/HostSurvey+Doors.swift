@@ -1,0 +1,76 @@
+package import Coverage
+internal import System
+
+extension HostSurvey {
+    /// The doors and devices that there are, for each mount namespace that the processes see; 0 is this one's.
+    package func doors(for processes: Processes?) -> [UInt64: [Door]] {
+        var doors: [UInt64: [Door]] = [0: self.doors(below: "")]
+        for process in (processes?.actors ?? []).compactMap(\.process) where process.mounts != 0 {
+            guard doors[process.mounts] == nil else { continue }
+            doors[process.mounts] = self.doors(below: "/proc/\(process.pid)/root")
+        }
+        return doors
+    }
+
+    /// The privileged groups of the host, by number.
+    package func privilegedGroups() -> [UInt32: String] {
+        guard let text = try? files.text("/etc/group", limit: 1 << 20) else { return [:] }
+        var found: [UInt32: String] = [:]
+        for line in text.split(separator: "\n") {
+            let fields = line.split(separator: ":", omittingEmptySubsequences: false)
+            guard fields.count > 2, Self.groups.contains(String(fields[0])), let number = UInt32(fields[2]) else { continue }
+            found[number] = String(fields[0])
+        }
+        return found
+    }
+
+    private static let groups: Set<String> = [
+        "root", "sudo", "wheel", "admin", "docker", "lxd", "incus", "incus-admin", "libvirt", "libvirt-qemu", "disk", "shadow",
+        "kmem", "egress-approvers",
+    ]
+
+    private static let sockets: [(kind: Door.Kind, path: String)] = [
+        (.containers, "/run/docker.sock"), (.containers, "/run/containerd/containerd.sock"),
+        (.containers, "/run/podman/podman.sock"), (.containers, "/run/crio/crio.sock"),
+        (.containers, "/run/buildkit/buildkitd.sock"), (.containers, "/run/k3s/containerd/containerd.sock"),
+        (.containers, "/run/libvirt/libvirt-sock"), (.containers, "/run/libvirt/virtqemud-sock"),
+        (.containers, "/var/lib/lxd/unix.socket"), (.containers, "/var/snap/lxd/common/lxd/unix.socket"),
+        (.containers, "/var/lib/incus/unix.socket"), (.containers, "/run/incus/unix.socket"),
+        (.names, "/run/nscd/socket"), (.names, "/run/systemd/resolve/io.systemd.Resolve"),
+        (.names, "/run/avahi-daemon/socket"), (.names, "/var/lib/sss/pipes/nss"), (.bus, "/run/dbus/system_bus_socket"),
+    ]
+
+    private static let devices: [(kind: Door.Kind, folder: String, prefixes: [String])] = [
+        (.rdma, "/dev/infiniband", ["uverbs", "umad", "ucm", "rdma_cm"]),
+        (.userDriver, "/dev/vfio", ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "noiommu-"]),
+        (.userDriver, "/dev", ["uio"]), (.vsock, "/dev", ["vsock", "vhost-vsock"]),
+        (.host, "/dev", ["mem", "kmem", "port", "sd", "nvme", "vd", "xvd"]), (.virtualMachines, "/dev", ["kvm"]),
+    ]
+
+    private func doors(below root: String) -> [Door] {
+        Self.sockets.compactMap { door($0.kind, $0.path, below: root) }
+            + Self.devices.flatMap { device in
+                ((try? files.names(in: root + device.folder)) ?? []).filter { name in
+                    device.prefixes.contains(where: name.hasPrefix)
+                }.compactMap { door(device.kind, "\(device.folder)/\($0)", below: root) }
+            }
+    }
+
+    private func door(_ kind: Door.Kind, _ path: String, below root: String) -> Door? {
+        guard let file = try? files.status(of: root + path) else { return nil }
+        // Folders are not devices: /dev has some whose names begin alike.
+        guard file.mode & 0o170000 != 0o040000 else { return nil }
+        var folders: [Permissions] = []
+        var folder = ""
+        for part in path.split(separator: "/").dropLast() {
+            folder += "/" + part
+            guard let found = try? files.status(of: root + folder) else { continue }
+            folders.append(Permissions(found))
+        }
+        return Door(kind: kind, path: path, file: Permissions(file), folders: folders)
+    }
+}
+
+extension Permissions {
+    init(_ status: HostFiles.Status) { self.init(owner: status.owner, group: status.group, mode: status.mode) }
+}
