@@ -73,8 +73,8 @@ let package = Package(
         .executableTarget(
             name: "egressd",
             dependencies: [
-                "Model", "Policy", "Ruleset", "Broker", "Coverage", "PolicyFiles", "System", "Survey", "Netfilter", "Control",
-                "Crypto", "Daemon",
+                "Model", "Policy", "Ruleset", "Broker", "Coverage", "PolicyFiles", "System", "Survey", "Netfilter",
+                "Control", "Crypto", "Daemon",
             ],
             swiftSettings: strict,
         ),
@@ -119,7 +119,7 @@ let package = Package(
         tests("InspectionTests", ["Model", "Wire", "Inspection", "Crypto"], fixtures: true),
         tests("BrokerTests", ["Model", "Policy", "Ruleset", "Wire", "Inspection", "Broker"]),
         tests("SystemTests", ["Model", "System"]),
-        tests("CoverageTests", ["Model", "Policy", "Coverage"]),
+        tests("CoverageTests", ["Model", "Policy", "Ruleset", "Coverage"]),
         tests("SurveyTests", ["Model", "Policy", "Coverage", "System", "Survey"]),
         tests("RecordTests", ["Model", "Record"]),
         tests("ControlTests", ["Model", "System", "Control"]),

@@ -23,7 +23,8 @@ extension HostFacts {
                     title,
                     .partly,
                     "not running: \(why)",
-                    consequence: "the table refuses what it does not know; nothing can be asked for, approved or recorded",
+                    consequence:
+                        "the table refuses what it does not know; nothing can be asked for, approved or recorded",
                     mend: mend,
                     bypass: 28,
                 )
@@ -48,7 +49,9 @@ extension HostFacts {
         let (id, title) = ("daemon.mode", "mode")
         switch observesOnly {
         case nil: return Check(id, title, .unknown, configuration.reason ?? "the daemon did not say")
-        case false: return Check(id, title, .enforced, "enforce: verdicts are carried out")
+        case false:
+            let source = if case .status = daemon { "" } else { ", says the configuration" }
+            return Check(id, title, .enforced, "enforce\(source)")
         default:
             return Check(
                 id,
@@ -69,7 +72,8 @@ extension HostFacts {
         guard case .known(let facts) = table, case .known(let chains) = chains else {
             return Check(id, title, .unknown, table.reason ?? chains.reason ?? "", bypass: 29)
         }
-        let mend = "start the daemon; if it runs, it is in another network namespace, or another tool took the table away"
+        let mend =
+            "start the daemon; if it runs, it is in another network namespace, or another tool took the table away"
         guard facts != nil else {
             let consequence = "no packet of this network namespace is judged"
             return Check(id, title, .open, "not there", consequence: consequence, mend: mend, bypass: 29)
@@ -101,7 +105,8 @@ extension HostFacts {
         Check("daemon.ownership", "hold on the table", table, bypass: 29) { facts in
             guard let facts else { return Check.Judgement(.absent, "there is no table") }
             switch (facts.isOwned, facts.persists) {
-            case (true, true): return Check.Judgement(.enforced, "owned and persistent: no other tool can flush or delete it")
+            case (true, true):
+                return Check.Judgement(.enforced, "owned and persistent: no other tool can flush or delete it")
             case (true, false):
                 return Check.Judgement(
                     .open,
@@ -122,7 +127,10 @@ extension HostFacts {
 
     private var record: Check {
         let (id, title) = ("daemon.record", "the record")
-        guard case .status(let status) = daemon else { return Check(id, title, .unknown, "the daemon did not say") }
+        guard case .status(let status) = daemon else {
+            guard case .refused = daemon else { return Check(id, title, .absent, "no daemon writes one now") }
+            return Check(id, title, .unknown, "the daemon does not tell this caller")
+        }
         let trouble = status.warnings.filter { $0.hasPrefix("the record") }
         guard status.eventsLost == 0, trouble.isEmpty else {
             let lost = status.eventsLost > 0 ? [Wording.count(status.eventsLost, "event") + " lost"] : []

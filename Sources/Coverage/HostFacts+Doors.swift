@@ -106,12 +106,15 @@ extension HostFacts {
 
     private var groups: Check {
         Check("doors.groups", "groups that amount to root", processes) { processes in
-            guard !processes.actors.isEmpty else { return Check.Judgement(.absent, "no workload has a user or a process") }
-            let members = processes.actors.compactMap { actor -> String? in
+            let actors = processes.actors.filter { $0.uid != nil }
+            guard !actors.isEmpty else {
+                return Check.Judgement(.absent, "no policy names a user, and no process of a workload runs now")
+            }
+            let members = actors.compactMap { actor -> String? in
                 let names = Set(actor.groups).compactMap { privilegedGroups[$0] }.sorted()
                 return names.isEmpty ? nil : "\(actor.text) in \(names.joined(separator: ", "))"
             }
-            let roots = processes.actors.filter { $0.uid == 0 }.map { "\($0.text) is root" }
+            let roots = actors.filter { $0.uid == 0 }.map { "\($0.text) is root" }
             let found = unique(members + roots)
             guard !found.isEmpty else {
                 return processes.areAll
@@ -147,7 +150,10 @@ extension HostFacts {
             }
         }
         guard !found.isEmpty else {
-            let count = Wording.count(foreign.filter { listener in loopback.contains(where: listener.answers) }.count, "service")
+            let count = Wording.count(
+                foreign.filter { listener in loopback.contains(where: listener.answers) }.count,
+                "service"
+            )
             return Check(id, title, .enforced, "\(count) of no workload; no rule reaches one", bypass: 26)
         }
         return Check(

@@ -2,7 +2,8 @@ extension HostFacts {
     /// What the kernel has and lacks of what the daemon builds on.
     var kernelChecks: [Check] {
         [
-            question, cgroupTree, cgroupIds, socketCgroup, ownedTables, egressHook, destroying, diagnosis, marks, helpers,
+            question, cgroupTree, cgroupIds, socketCgroup, ownedTables, egressHook, destroying, diagnosis, marks,
+            helpers,
             connections, modules, userNamespaces, unprivilegedBPF,
         ]
     }
@@ -17,7 +18,8 @@ extension HostFacts {
                     .open,
                     "neither the nft queue expression nor the NFQUEUE target",
                     "the daemon cannot start; only 'egressd boot' can deny",
-                    mend: "a kernel with CONFIG_NFT_QUEUE, or with CONFIG_NETFILTER_XT_TARGET_NFQUEUE and CONFIG_NFT_COMPAT",
+                    mend:
+                        "a kernel with CONFIG_NFT_QUEUE, or with CONFIG_NETFILTER_XT_TARGET_NFQUEUE and CONFIG_NFT_COMPAT",
                 )
             }
         }
@@ -173,7 +175,8 @@ extension HostFacts {
                     .partly,
                     "possible",
                     "socket() of any user can load the module of a protocol family that the rules do not see",
-                    mend: "RestrictAddressFamilies= in the workloads' units, or sysctl kernel.modules_disabled=1 after boot",
+                    mend:
+                        "RestrictAddressFamilies= in the workloads' units, or sysctl kernel.modules_disabled=1 after boot",
                 )
             }
         }

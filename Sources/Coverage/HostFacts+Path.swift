@@ -2,7 +2,8 @@ extension HostFacts {
     /// The ways that do not lead past the rules, or only partly.
     var pathChecks: [Check] {
         [
-            uplinks, packetSocketsNow, powers, privileges, networks, forwarding, tunnels, foreignChains, families, rdmaCards,
+            uplinks, directSockets, packetSocketsNow, powers, privileges, networks, forwarding, tunnels, foreignChains,
+            families, rdmaCards,
             userDrivers, hypervisor,
         ]
     }
@@ -30,10 +31,23 @@ extension HostFacts {
             title,
             isReached ? .open : .partly,
             "\(names): not sealed\(why)",
-            consequence: "whoever has CAP_NET_RAW sends frames (AF_PACKET, AF_XDP) that no rule sees",
+            consequence: "whoever has CAP_NET_RAW sends frames that no rule sees",
             mend: "take CAP_NET_RAW from workloads: CapabilityBoundingSet= and NoNewPrivileges=yes in their units",
             bypass: 17,
         )
+    }
+
+    private var directSockets: Check {
+        Check("path.xdp", "sockets of network drivers (AF_XDP)", protocols, bypass: 36) { protocols in
+            guard protocols.contains("XDP") else { return Check.Judgement(.absent, "the kernel has none") }
+            let isReached = mayOpenPacketSocket == true
+            return Check.Judgement(
+                isReached ? .open : .partly,
+                isReached ? "the kernel has them, and a workload has CAP_NET_RAW" : "the kernel has them",
+                "whoever has CAP_NET_RAW hands frames to the driver; sealing an uplink does not stop them",
+                mend: "RestrictAddressFamilies= without AF_XDP, and no CAP_NET_RAW, in the workloads' units",
+            )
+        }
     }
 
     /// Whether a running process of a workload has what a packet socket takes; nil when none could be looked at.
@@ -55,75 +69,6 @@ extension HostFacts {
                 "what is sent through them meets no rule; DHCP clients, LLDP and captures need them",
                 mend: "ss -0 -p shows the programs",
             )
-        }
-    }
-
-    private var powers: Check {
-        let (id, title) = ("path.capabilities", "capabilities of workloads' processes")
-        return actorCheck(id, title, bypass: 22) { actors in
-            let strong = actors.filter { !$0.powers.isEmpty }
-            guard !strong.isEmpty else {
-                let count = Wording.count(actors.count, "process", "processes")
-                return Check.Judgement(.enforced, "none of \(count) has one that reaches around the rules")
-            }
-            let list = strong.map { "\($0.text): \(Wording.list($0.powers, limit: 3))" }
-            return Check.Judgement(
-                .open,
-                Wording.list(list),
-                "they can send past the rules, look into other processes, or take the rules away",
-                mend: "CapabilityBoundingSet= and NoNewPrivileges=yes in the workloads' units",
-            )
-        }
-    }
-
-    private var privileges: Check {
-        actorCheck("path.privileges", "gaining privileges", bypass: 22) { actors in
-            let loose = actors.filter { $0.process?.isConfined == false }
-            guard !loose.isEmpty else { return Check.Judgement(.enforced, "NoNewPrivileges for every process") }
-            return Check.Judgement(
-                .partly,
-                "\(Wording.list(loose.map(\.text))): no NoNewPrivileges",
-                "setuid programs and file capabilities (sudo, ping) work for them; sudoers is not read",
-                mend: "NoNewPrivileges=yes in the workloads' units",
-            )
-        }
-    }
-
-    private var networks: Check {
-        actorCheck("path.namespaces", "network namespaces of workloads", bypass: 24) { actors in
-            let elsewhere = actors.filter { $0.process?.isInNetwork == false }
-            let untold = actors.filter { $0.process?.isInNetwork == nil }
-            guard elsewhere.isEmpty else {
-                return Check.Judgement(
-                    .open,
-                    "\(Wording.list(elsewhere.map(\.text))) in another network namespace",
-                    "the table of this one does not see their packets, unless they are forwarded through it: then as "
-                        + "'unidentified' says",
-                    mend: "no PrivateNetwork=, no containers for workloads; or run egressd in that namespace",
-                )
-            }
-            guard untold.isEmpty else {
-                return Check.Judgement(.unknown, "\(Wording.list(untold.map(\.text))): not permitted to look")
-            }
-            return Check.Judgement(.enforced, "every process of a workload is in this one")
-        }
-    }
-
-    /// A check of the running processes of workloads.
-    private func actorCheck(
-        _ id: String,
-        _ title: String,
-        bypass: Int,
-        _ judge: ([Actor]) -> Check.Judgement,
-    ) -> Check {
-        Check(id, title, processes, bypass: bypass) { processes in
-            let actors = processes.actors.filter { $0.process != nil }
-            guard !actors.isEmpty else { return Check.Judgement(.absent, "no process of a workload runs now") }
-            let judgement = judge(actors)
-            guard processes.areAll || judgement.state == .open else {
-                return Check.Judgement(.unknown, "some processes may not be looked at: run as root")
-            }
-            return judgement
         }
     }
 
@@ -153,7 +98,8 @@ extension HostFacts {
     }
 
     private static let tunnelKinds: Set<String> = [
-        "wireguard", "ipip", "ip6tnl", "sit", "gre", "gretap", "ip6gre", "ip6gretap", "vti", "vti6", "vxlan", "geneve", "gtp",
+        "wireguard", "ipip", "ip6tnl", "sit", "gre", "gretap", "ip6gre", "ip6gretap", "vti", "vti6", "vxlan", "geneve",
+        "gtp",
         "tun", "ovpn", "xfrm", "l2tp", "bareudp", "fou",
     ]
 
@@ -183,8 +129,9 @@ extension HostFacts {
     }
 
     private static let families: [(protocols: Set<String>, name: String)] = [
-        (["TIPC"], "TIPC"), (["RDS"], "RDS"), (["SMC", "SMC6"], "SMC"), (["XDP"], "XDP"), (["CAN", "CAN_RAW"], "CAN"),
-        (["QIPCRTR"], "QIPCRTR"), (["PHONET"], "Phonet"), (["X25"], "X.25"), (["NFC"], "NFC"), (["BT_SOCK", "HCI"], "Bluetooth"),
+        (["TIPC"], "TIPC"), (["RDS"], "RDS"), (["SMC", "SMC6"], "SMC"), (["CAN", "CAN_RAW"], "CAN"),
+        (["QIPCRTR"], "QIPCRTR"), (["PHONET"], "Phonet"), (["X25"], "X.25"), (["NFC"], "NFC"),
+        (["BT_SOCK", "HCI"], "Bluetooth"),
     ]
 
     private var families: Check {
@@ -194,7 +141,7 @@ extension HostFacts {
             return Check.Judgement(
                 .partly,
                 "loaded: \(Wording.list(loaded))",
-                "their packets are no IP packets of this path; XDP needs CAP_NET_RAW, the others often nothing",
+                "their packets are no packets of this path, and often any user may open their sockets",
                 mend: "RestrictAddressFamilies=AF_UNIX AF_NETLINK AF_INET AF_INET6 in the workloads' units",
             )
         }

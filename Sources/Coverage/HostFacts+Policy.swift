@@ -83,7 +83,12 @@ extension HostFacts {
                 mend: "one file for each workload; 'egressd policy check' reads them",
             )
         }
-        return Check(id, title, .enforced, "\(Wording.count(policies.workloads.count, "workload")) in \(policies.folder)")
+        return Check(
+            id,
+            title,
+            .enforced,
+            "\(Wording.count(policies.workloads.count, "workload")) in \(policies.folder)"
+        )
     }
 
     private var strangers: Check {
@@ -120,7 +125,8 @@ extension HostFacts {
         let found = policies.workloads.flatMap(find)
         guard !found.isEmpty else {
             return policies.workloads.isEmpty
-                ? Check(id, title, .absent, "no workload", bypass: bypass) : Check(id, title, .enforced, good, bypass: bypass)
+                ? Check(id, title, .absent, "no workload", bypass: bypass)
+                : Check(id, title, .enforced, good, bypass: bypass)
         }
         return Check(
             id,

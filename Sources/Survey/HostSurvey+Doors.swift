@@ -18,14 +18,17 @@ extension HostSurvey {
         var found: [UInt32: String] = [:]
         for line in text.split(separator: "\n") {
             let fields = line.split(separator: ":", omittingEmptySubsequences: false)
-            guard fields.count > 2, Self.groups.contains(String(fields[0])), let number = UInt32(fields[2]) else { continue }
+            guard fields.count > 2, Self.groups.contains(String(fields[0])), let number = UInt32(fields[2]) else {
+                continue
+            }
             found[number] = String(fields[0])
         }
         return found
     }
 
     private static let groups: Set<String> = [
-        "root", "sudo", "wheel", "admin", "docker", "lxd", "incus", "incus-admin", "libvirt", "libvirt-qemu", "disk", "shadow",
+        "root", "sudo", "wheel", "admin", "docker", "lxd", "incus", "incus-admin", "libvirt", "libvirt-qemu", "disk",
+        "shadow",
         "kmem", "egress-approvers",
     ]
 

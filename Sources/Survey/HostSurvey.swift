@@ -21,7 +21,8 @@ package struct HostSurvey {
 
     private static let settings = [
         "kernel/apparmor_restrict_unprivileged_userns", "kernel/modules_disabled", "kernel/unprivileged_bpf_disabled",
-        "kernel/unprivileged_userns_clone", "net/ipv4/ip_forward", "net/ipv4/tcp_fwmark_accept", "net/ipv6/conf/all/forwarding",
+        "kernel/unprivileged_userns_clone", "net/ipv4/ip_forward", "net/ipv4/tcp_fwmark_accept",
+        "net/ipv6/conf/all/forwarding",
         "net/netfilter/nf_conntrack_count", "net/netfilter/nf_conntrack_helper", "net/netfilter/nf_conntrack_max",
         "user/max_user_namespaces",
     ]
@@ -55,7 +56,9 @@ package struct HostSurvey {
         var hasWatchdog = false
         for folder in folders {
             for target in (try? files.names(in: folder)) ?? [] where target.hasSuffix(".wants") {
-                enabled.formUnion(((try? files.names(in: "\(folder)/\(target)")) ?? []).filter { $0.hasPrefix("egressd") })
+                enabled.formUnion(
+                    ((try? files.names(in: "\(folder)/\(target)")) ?? []).filter { $0.hasPrefix("egressd") }
+                )
             }
             let unit = (try? files.text("\(folder)/egressd.service")) ?? ""
             hasWatchdog = hasWatchdog || unit.split(separator: "\n").contains { $0.hasPrefix("WatchdogSec=") }

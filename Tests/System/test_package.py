@@ -9,7 +9,7 @@ import pytest
 
 from conftest import REPOSITORY
 
-COMMANDS = ["", "run", "boot", "policy", "ctl"]
+COMMANDS = ["", "run", "boot", "policy", "coverage", "ctl"]
 
 
 def output(*words: str) -> str:
@@ -72,6 +72,7 @@ def test_the_completions_know_every_command_and_option(egressd, tree):
         ("egressd ctl app", {"approve"}),
         ("egressd ctl approve 7 --r", {"--reason"}),
         ("egressd boot --u", {"--undo"}),
+        ("egressd coverage --j", {"--json"}),
         ("egressd ctl log --verdict h", {"hold"}),
     ],
 )

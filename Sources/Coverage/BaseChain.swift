@@ -1,24 +1,3 @@
-package import Model
-
-/// A network device.
-package struct Link: Hashable, Sendable {
-    package var name: String
-    /// As rtnetlink calls it (`veth`, `bridge`); nil for hardware.
-    package var kind: String?
-    package var isUp: Bool
-    package var isLoopback: Bool
-    /// A port of a bridge or a bond.
-    package var isPort: Bool
-
-    package init(name: String, kind: String?, isUp: Bool, isLoopback: Bool = false, isPort: Bool = false) {
-        self.name = name
-        self.kind = kind
-        self.isUp = isUp
-        self.isLoopback = isLoopback
-        self.isPort = isPort
-    }
-}
-
 /// A base chain of any nftables table.
 package struct BaseChain: Hashable, Sendable {
     /// NFPROTO_* of include/uapi/linux/netfilter.h.
@@ -64,18 +43,4 @@ package struct BaseChain: Hashable, Sendable {
     var isEgress: Bool { family == .netdev && hook == 1 }
     /// Whether it sees routed IP packets.
     var seesPackets: Bool { [.inet, .ipv4, .ipv6].contains(family) }
-}
-
-/// A socket that listens for TCP connections.
-package struct Listener: Hashable, Sendable {
-    package var address: IPAddress
-    package var port: UInt16
-    /// The workload in whose cgroup it was made; nil: no workload's.
-    package var workload: String?
-
-    package init(address: IPAddress, port: UInt16, workload: String?) {
-        self.address = address
-        self.port = port
-        self.workload = workload
-    }
 }

@@ -1,0 +1,18 @@
+/// A network device.
+package struct Link: Hashable, Sendable {
+    package var name: String
+    /// As rtnetlink calls it (`veth`, `bridge`); nil for hardware.
+    package var kind: String?
+    package var isUp: Bool
+    package var isLoopback: Bool
+    /// A port of a bridge or a bond.
+    package var isPort: Bool
+
+    package init(name: String, kind: String?, isUp: Bool, isLoopback: Bool = false, isPort: Bool = false) {
+        self.name = name
+        self.kind = kind
+        self.isUp = isUp
+        self.isLoopback = isLoopback
+        self.isPort = isPort
+    }
+}
