@@ -39,7 +39,7 @@ package struct BaseChain: Hashable, Sendable {
         self.drops = drops
     }
 
-    /// Whether it seals a device: netdev family, hook egress.
+    /// Whether it sees the frames that a device sends: netdev family, hook egress.
     var isEgress: Bool { family == .netdev && hook == 1 }
     /// Whether it sees routed IP packets.
     var seesPackets: Bool { [.inet, .ipv4, .ipv6].contains(family) }

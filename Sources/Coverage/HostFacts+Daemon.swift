@@ -128,8 +128,10 @@ extension HostFacts {
     private var record: Check {
         let (id, title) = ("daemon.record", "the record")
         guard case .status(let status) = daemon else {
-            guard case .refused = daemon else { return Check(id, title, .absent, "no daemon writes one now") }
-            return Check(id, title, .unknown, "the daemon does not tell this caller")
+            if case .unreachable = daemon, case .known = table {
+                return Check(id, title, .absent, "no daemon writes one now")
+            }
+            return Check(id, title, .unknown, "the daemon did not say")
         }
         let trouble = status.warnings.filter { $0.hasPrefix("the record") }
         guard status.eventsLost == 0, trouble.isEmpty else {

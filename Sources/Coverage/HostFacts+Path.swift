@@ -15,9 +15,8 @@ extension HostFacts {
         }
         let uplinks = links.filter { $0.isUp && !$0.isLoopback }
         guard !uplinks.isEmpty else { return Check(id, title, .absent, "no device but lo is up", bypass: 17) }
-        let sealed = Set(
-            chains.filter { $0.isEgress && $0.table.hasPrefix(Self.ownTable) }.compactMap(\.device),
-        )
+        let seals = chains.filter { $0.isEgress && $0.drops && $0.table.hasPrefix(Self.ownTable) }
+        let sealed = Set(seals.compactMap(\.device))
         let open = uplinks.filter { !sealed.contains($0.name) }.sorted { $0.name < $1.name }
         guard !open.isEmpty else {
             let names = Wording.list(uplinks.map(\.name).sorted())

@@ -31,7 +31,9 @@ package enum NetworkSurvey {
         return links
     }
 
-    /// The base chains of all tables; needs CAP_NET_ADMIN.
+    /// The base chains of all tables.
+    ///
+    /// Needs CAP_NET_ADMIN.
     package static func chains() throws(NetfilterError) -> [BaseChain] {
         let socket = try netfilter()
         defer { enf_close(socket) }
@@ -55,7 +57,9 @@ package enum NetworkSurvey {
         return chains
     }
 
-    /// The table `inet egressd`; nil when there is none. Needs CAP_NET_ADMIN.
+    /// The table `inet egressd`; nil when there is none.
+    ///
+    /// Needs CAP_NET_ADMIN.
     package static func table() throws(NetfilterError) -> TableFacts? {
         let socket = try netfilter()
         defer { enf_close(socket) }

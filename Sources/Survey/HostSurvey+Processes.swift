@@ -7,7 +7,7 @@ extension HostSurvey {
     ///
     /// `groups` gives the groups of a user by the user database.
     package func processes(_ policies: PolicySet, groups: (UInt32) -> [UInt32]) -> Known<Processes> {
-        let pids = files.numbers(in: "/proc")
+        let pids = files.numbers(in: "/proc").sorted()
         guard !pids.isEmpty else { return .unknown("/proc shows no process") }
         let root = cgroupRoot()
         let here = link("/proc/thread-self/ns/net")

@@ -131,6 +131,11 @@ import Testing
             other.table = "filter"
             facts.chains = .known(Hosts.rooms + [other])
         },
+        Change("path.uplinks", .partly) { facts in
+            var accepting = Hosts.seal("eth0")
+            accepting.drops = false
+            facts.chains = .known(Hosts.rooms + [accepting])
+        },
         Change("path.xdp", .partly) { $0.protocols = .known(["XDP"]) },
         Change("path.xdp", .open) {
             $0.protocols = .known(["XDP"])

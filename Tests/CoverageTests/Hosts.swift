@@ -47,7 +47,7 @@ enum Hosts {
     }
 
     static func seal(_ device: String) -> BaseChain {
-        BaseChain(family: .netdev, table: "egressd", name: "uplinks", hook: 1, device: device)
+        BaseChain(family: .netdev, table: "egressd", name: "uplinks", hook: 1, device: device, drops: true)
     }
 
     static func status(lost: Int = 0, warnings: [String] = [], observes: Bool = false) -> DaemonStatus {

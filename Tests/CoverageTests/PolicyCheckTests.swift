@@ -38,7 +38,7 @@ import Testing
         ("2001::/16", .enforced), ("2000::/3", .open),
     ])
     func wideRules(_ prefix: String, _ state: Check.State) throws {
-        let target = Target.prefix(try AddressPrefix(prefix))
+        let target = Target.prefix(try AddressPrefix(policy: prefix))
         #expect(try host(Hosts.job(to: [target])).state("policy.wide") == state)
         #expect(try host(Hosts.job(to: [.any])).state("policy.wide") == .open)
     }
@@ -49,14 +49,14 @@ import Testing
         #expect(try host(Hosts.job(to: [name], application: .any)).state("policy.protocols") == .partly)
         #expect(try host(Hosts.job(user: nil)).state("policy.users") == .partly)
         #expect(try host(Hosts.job(unknown: .observe)).state("policy.unknown") == .open)
-        let everybody = ListenRule(name: "all", from: [try AddressPrefix("0.0.0.0/0")], ports: [.any])
+        let everybody = ListenRule(name: "all", from: [try AddressPrefix(policy: "0.0.0.0/0")], ports: [.any])
         #expect(try host(Hosts.job(listen: [everybody])).state("policy.listen") == .partly)
-        let peers = ListenRule(name: "peers", from: [try AddressPrefix("10.30.0.0/16")], ports: [.any])
+        let peers = ListenRule(name: "peers", from: [try AddressPrefix(policy: "10.30.0.0/16")], ports: [.any])
         #expect(try host(Hosts.job(listen: [peers])).state("policy.listen") == .enforced)
     }
 
     @Test func servicesOnLoopback() throws {
-        let loopback = Target.prefix(try AddressPrefix("127.0.0.0/8"))
+        let loopback = Target.prefix(try AddressPrefix(policy: "127.0.0.0/8"))
         var facts = try host(Hosts.job(to: [loopback]))
         #expect(facts.check("doors.loopback")?.detail == "job: rule 'there' reaches port 3128")
         #expect(facts.state("doors.loopback") == .open)

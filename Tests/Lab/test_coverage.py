@@ -126,7 +126,7 @@ def test_mode_observe_is_open(daemon, ground):
 
 
 def test_a_bad_policy_is_unknown_and_says_where(started):
-    (started.policies / "bad.yaml").write_text("workload: bad\nport: 1\n")
+    (started.policies / "bad.yaml").write_text("workload: bad\nidentity: {cgroup: bad.slice}\nport: 1\n")
     report = look(started)
     assert report.state("policy.files") == "unknown"
     assert "unknown key 'port'" in report.detail("policy.files")
@@ -157,7 +157,8 @@ def test_root_in_a_workload(started, ground):
 def test_a_sealed_uplink(started, ground):
     ground.agent(JOB, uid=1001)
     ground.host.nft(
-        "table netdev egressd_uplinks { chain uplink { type filter hook egress device uplink priority 0; } }"
+        "table netdev egressd_uplinks {\n chain uplink {\n type filter hook egress device uplink priority 0; policy drop;\n"
+        "meta rtclassid 0-4294967295 accept\n }\n}"
     )
     report = look(started)
     assert report.state("path.uplinks") == "enforced", report.checks["path.uplinks"]

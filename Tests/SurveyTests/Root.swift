@@ -36,7 +36,7 @@ final class Root {
         if slash != name.startIndex, unsafe access(path + name[..<slash], F_OK) != 0 {
             try folder(String(name[..<slash]))
         }
-        let file = try #require(unsafe fopen(path + name, "w"))
+        guard let file = unsafe fopen(path + name, "w") else { throw Errno.notFound }
         let bytes = Array(text.utf8)
         unsafe fwrite(bytes, 1, bytes.count, file)
         unsafe fclose(file)

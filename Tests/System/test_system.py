@@ -129,6 +129,14 @@ def test_a_policy_comes_with_reload_and_a_bad_one_is_said(host):
     host.do("systemctl", "reload", UNIT)
 
 
+def test_the_report_of_what_covers_the_host(host):
+    done = host.try_("egressd", "coverage", "--json")
+    report = {check["id"]: check for check in json.loads(done.stdout)["checks"]}
+    for name in ("daemon.running", "daemon.mode", "daemon.table", "daemon.record", "daemon.boot", "policy.files"):
+        assert report[name]["state"] == "enforced", report[name]
+    assert report["policy.unidentified"]["state"] == "open" and done.returncode == 1
+
+
 def test_a_job_reaches_its_storage(host):
     for name, address in zip(STEADY, (STORAGE4, STORAGE6)):
         start(host, name, "/usr/bin/python3", "/opt/probes/job.py", "steady", address, "443")
