@@ -14,12 +14,11 @@ static int one_link(void *context, const struct nlmsghdr *message) {
     const struct links *links = context;
     if (message->nlmsg_type != RTM_NEWLINK) return 0;
     const struct ifinfomsg *body = mnl_nlmsg_get_payload(message);
-    struct enf_link link = {.flags = body->ifi_flags, .type = body->ifi_type};
+    struct enf_link link = {.flags = body->ifi_flags};
     const struct nlattr *attr, *info;
     mnl_attr_for_each(attr, message, sizeof *body) {
         switch (mnl_attr_get_type(attr)) {
         case IFLA_IFNAME: link.name = mnl_attr_get_str(attr); break;
-        case IFLA_MASTER: link.has_master = true; break;
         case IFLA_LINKINFO:
             mnl_attr_for_each_nested(info, attr) {
                 if (mnl_attr_get_type(info) == IFLA_INFO_KIND) link.kind = mnl_attr_get_str(info);
@@ -52,7 +51,6 @@ static void read_hook(const struct nlattr *hook, struct enf_chain *chain, const 
     mnl_attr_for_each_nested(attr, hook) {
         switch (mnl_attr_get_type(attr)) {
         case NFTA_HOOK_HOOKNUM: chain->hook = ntohl(mnl_attr_get_u32(attr)); break;
-        case NFTA_HOOK_PRIORITY: chain->priority = (int32_t)ntohl(mnl_attr_get_u32(attr)); break;
         case NFTA_HOOK_DEV: chain->device = mnl_attr_get_str(attr); break;
         case NFTA_HOOK_DEVS: *devices = attr;
         }
@@ -70,7 +68,6 @@ static int one_chain(void *context, const struct nlmsghdr *message) {
         switch (mnl_attr_get_type(attr)) {
         case NFTA_CHAIN_TABLE: chain.table = mnl_attr_get_str(attr); break;
         case NFTA_CHAIN_NAME: chain.name = mnl_attr_get_str(attr); break;
-        case NFTA_CHAIN_TYPE: chain.type = mnl_attr_get_str(attr); break;
         case NFTA_CHAIN_POLICY: chain.drops = ntohl(mnl_attr_get_u32(attr)) == NF_DROP; break;
         case NFTA_CHAIN_HOOK:
             is_base = true;

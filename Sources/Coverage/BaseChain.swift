@@ -8,6 +8,15 @@ package struct BaseChain: Hashable, Sendable {
         case netdev = 5
         case bridge = 7
         case ipv6 = 10
+
+        /// As nft writes it.
+        var name: String {
+            switch self {
+            case .ipv4: "ip"
+            case .ipv6: "ip6"
+            default: "\(self)"
+            }
+        }
     }
 
     package var family: Family?
@@ -15,7 +24,6 @@ package struct BaseChain: Hashable, Sendable {
     package var name: String
     /// The hook's number in its family.
     package var hook: UInt32
-    package var priority: Int32
     /// Of the netdev family.
     package var device: String?
     /// Whether its policy is drop.
@@ -26,7 +34,6 @@ package struct BaseChain: Hashable, Sendable {
         table: String,
         name: String,
         hook: UInt32,
-        priority: Int32 = 0,
         device: String? = nil,
         drops: Bool = false,
     ) {
@@ -34,7 +41,6 @@ package struct BaseChain: Hashable, Sendable {
         self.table = table
         self.name = name
         self.hook = hook
-        self.priority = priority
         self.device = device
         self.drops = drops
     }

@@ -1,7 +1,7 @@
 /// A socket or device that somebody else listens behind, or that is no packet of the rules' path.
 package struct Door: Hashable, Sendable {
     /// What is behind it.
-    package enum Kind: String, Sendable, CaseIterable {
+    package enum Kind: Sendable {
         /// A daemon that starts containers or machines as root.
         case containers
         /// A service that asks name servers for whoever asks it.

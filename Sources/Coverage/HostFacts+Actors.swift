@@ -1,4 +1,5 @@
 extension HostFacts {
+    /// The capabilities that running processes have now.
     var powers: Check {
         let (id, title) = ("path.capabilities", "capabilities of workloads' processes")
         return actorCheck(id, title, bypass: 22) { actors in
@@ -17,6 +18,7 @@ extension HostFacts {
         }
     }
 
+    /// Whether running processes may gain more.
     var privileges: Check {
         actorCheck("path.privileges", "gaining privileges", bypass: 22) { actors in
             let loose = actors.filter { $0.process?.isConfined == false }
@@ -30,6 +32,7 @@ extension HostFacts {
         }
     }
 
+    /// Whether running processes are where the rules are.
     var networks: Check {
         actorCheck("path.namespaces", "network namespaces of workloads", bypass: 24) { actors in
             let elsewhere = actors.filter { $0.process?.isInNetwork == false }

@@ -3,8 +3,7 @@ extension HostFacts {
     var pathChecks: [Check] {
         [
             uplinks, directSockets, packetSocketsNow, powers, privileges, networks, forwarding, tunnels, foreignChains,
-            families, rdmaCards,
-            userDrivers, hypervisor,
+            families, rdmaCards, userDrivers, hypervisor,
         ]
     }
 
@@ -51,11 +50,11 @@ extension HostFacts {
 
     /// Whether a running process of a workload has what a packet socket takes; nil when none could be looked at.
     private var mayOpenPacketSocket: Bool? {
-        guard let processes = processes.value, processes.areAll, runningActors.count > 0 else { return nil }
+        guard let processes = processes.value, processes.areAll, !runningActors.isEmpty else { return nil }
         return runningActors.contains { !Set($0.powers).isDisjoint(with: ["CAP_NET_RAW", "CAP_SYS_ADMIN"]) }
     }
 
-    private var runningActors: [Actor] { actors.filter { $0.process != nil } }
+    var runningActors: [Actor] { actors.filter { $0.process != nil } }
 
     private var packetSocketsNow: Check {
         Check("path.packet-sockets", "packet sockets that are open now", packetSockets, bypass: 17) { owners in
@@ -98,8 +97,7 @@ extension HostFacts {
 
     private static let tunnelKinds: Set<String> = [
         "wireguard", "ipip", "ip6tnl", "sit", "gre", "gretap", "ip6gre", "ip6gretap", "vti", "vti6", "vxlan", "geneve",
-        "gtp",
-        "tun", "ovpn", "xfrm", "l2tp", "bareudp", "fou",
+        "gtp", "tun", "ovpn", "xfrm", "l2tp", "bareudp", "fou",
     ]
 
     private var tunnels: Check {
@@ -119,7 +117,7 @@ extension HostFacts {
         Check("path.foreign-tables", "rules of others", chains, bypass: 29) { chains in
             let foreign = chains.filter { $0.seesPackets && !$0.table.hasPrefix(Self.ownTable) }
             guard !foreign.isEmpty else { return Check.Judgement(.absent, "no other nftables chain is hooked") }
-            let tables = Set(foreign.map { "\($0.family.map { "\($0)" } ?? "?") \($0.table)" }).sorted()
+            let tables = Set(foreign.map { "\($0.family.map(\.name) ?? "?") \($0.table)" }).sorted()
             return Check.Judgement(
                 .enforced,
                 "\(Wording.count(foreign.count, "chain")) of \(Wording.list(tables)): what they accept is still judged here",

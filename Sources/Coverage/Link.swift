@@ -5,14 +5,11 @@ package struct Link: Hashable, Sendable {
     package var kind: String?
     package var isUp: Bool
     package var isLoopback: Bool
-    /// A port of a bridge or a bond.
-    package var isPort: Bool
 
-    package init(name: String, kind: String?, isUp: Bool, isLoopback: Bool = false, isPort: Bool = false) {
+    package init(name: String, kind: String?, isUp: Bool, isLoopback: Bool = false) {
         self.name = name
         self.kind = kind
         self.isUp = isUp
         self.isLoopback = isLoopback
-        self.isPort = isPort
     }
 }

@@ -15,7 +15,4 @@ package struct Permissions: Hashable, Sendable {
         let shift: UInt32 = actor.uid == owner ? 6 : actor.groups.contains(group) ? 3 : 0
         return mode >> shift & bits == bits
     }
-
-    /// The permission bits in octal.
-    var text: String { "0" + String(mode & 0o7777, radix: 8) }
 }

@@ -13,22 +13,18 @@ package enum NetworkSurvey {
         // NETLINK_ROUTE of include/uapi/linux/netlink.h.
         let socket = try check(enf_open(0, 1 << 20), "opening a route socket")
         defer { enf_close(socket) }
-        var links: [Link] = []
-        let result = unsafe withUnsafeMutablePointer(to: &links) { pointer in
-            unsafe enf_links_dump(socket, pointer) { context, found in
+        return try unsafe dump("listing network devices") { (links: UnsafeMutablePointer<[Link]>) in
+            unsafe enf_links_dump(socket, links) { context, found in
                 guard let name = unsafe found.pointee.name else { return }
                 let link = unsafe Link(
                     name: String(cString: name),
                     kind: found.pointee.kind.map { unsafe String(cString: $0) },
                     isUp: found.pointee.flags & NetworkSurvey.isUp != 0,
                     isLoopback: found.pointee.flags & NetworkSurvey.isLoopback != 0,
-                    isPort: found.pointee.has_master,
                 )
                 unsafe context?.assumingMemoryBound(to: [Link].self).pointee.append(link)
             }
         }
-        try check(result, "listing network devices")
-        return links
     }
 
     /// The base chains of all tables.
@@ -37,24 +33,20 @@ package enum NetworkSurvey {
     package static func chains() throws(NetfilterError) -> [BaseChain] {
         let socket = try netfilter()
         defer { enf_close(socket) }
-        var chains: [BaseChain] = []
-        let result = unsafe withUnsafeMutablePointer(to: &chains) { pointer in
-            unsafe enf_chains_dump(socket, pointer) { context, found in
+        return try unsafe dump("listing chains") { (chains: UnsafeMutablePointer<[BaseChain]>) in
+            unsafe enf_chains_dump(socket, chains) { context, found in
                 guard let table = unsafe found.pointee.table, let name = unsafe found.pointee.name else { return }
                 let chain = unsafe BaseChain(
                     family: BaseChain.Family(rawValue: found.pointee.family),
                     table: String(cString: table),
                     name: String(cString: name),
                     hook: found.pointee.hook,
-                    priority: found.pointee.priority,
                     device: found.pointee.device.map { unsafe String(cString: $0) },
                     drops: found.pointee.drops,
                 )
                 unsafe context?.assumingMemoryBound(to: [BaseChain].self).pointee.append(chain)
             }
         }
-        try check(result, "listing chains")
-        return chains
     }
 
     /// The table `inet egressd`; nil when there is none.
@@ -69,6 +61,25 @@ package enum NetworkSurvey {
         if result == -NetfilterError.notFound { return nil }
         try check(result, "looking for table inet \(Layout.table)")
         return TableFacts(isOwned: flags & Table.owner != 0, persists: flags & Table.persist != 0)
+    }
+
+    /// How often a list is asked for again that changed while it was told.
+    private static let patience = 20
+    private static let interrupted: Int32 = 4  // EINTR
+
+    /// A list as it was at one moment.
+    private static func dump<Element>(
+        _ operation: String,
+        _ ask: (UnsafeMutablePointer<[Element]>) -> Int32,
+    ) throws(NetfilterError) -> [Element] {
+        var found: [Element] = []
+        var result = -interrupted
+        for _ in 0..<patience where result == -interrupted {
+            found = []
+            result = unsafe withUnsafeMutablePointer(to: &found) { unsafe ask($0) }
+        }
+        try check(result, operation)
+        return found
     }
 
     private static func netfilter() throws(NetfilterError) -> Int32 {

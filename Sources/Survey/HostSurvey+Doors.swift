@@ -6,8 +6,10 @@ extension HostSurvey {
     package func doors(for processes: Processes?) -> [UInt64: [Door]] {
         var doors: [UInt64: [Door]] = [0: self.doors(below: "")]
         for process in (processes?.actors ?? []).compactMap(\.process) where process.mounts != 0 {
-            guard doors[process.mounts] == nil else { continue }
-            doors[process.mounts] = self.doors(below: "/proc/\(process.pid)/root")
+            let view = "/proc/\(process.pid)/root"
+            // A process that ended meanwhile shows no doors, and says nothing of those that others see.
+            guard doors[process.mounts] == nil, (try? files.status(of: view)) != nil else { continue }
+            doors[process.mounts] = self.doors(below: view)
         }
         return doors
     }
@@ -28,8 +30,7 @@ extension HostSurvey {
 
     private static let groups: Set<String> = [
         "root", "sudo", "wheel", "admin", "docker", "lxd", "incus", "incus-admin", "libvirt", "libvirt-qemu", "disk",
-        "shadow",
-        "kmem", "egress-approvers",
+        "shadow", "kmem", "egress-approvers",
     ]
 
     private static let sockets: [(kind: Door.Kind, path: String)] = [
@@ -46,7 +47,7 @@ extension HostSurvey {
     private static let devices: [(kind: Door.Kind, folder: String, prefixes: [String])] = [
         (.rdma, "/dev/infiniband", ["uverbs", "umad", "ucm", "rdma_cm"]),
         (.userDriver, "/dev/vfio", ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "noiommu-"]),
-        (.userDriver, "/dev", ["uio"]), (.vsock, "/dev", ["vsock", "vhost-vsock"]),
+        (.userDriver, "/dev", ["uio"]), (.vsock, "/dev", ["vsock"]),
         (.host, "/dev", ["mem", "kmem", "port", "sd", "nvme", "vd", "xvd"]), (.virtualMachines, "/dev", ["kvm"]),
     ]
 

@@ -22,9 +22,8 @@ package struct HostSurvey {
     private static let settings = [
         "kernel/apparmor_restrict_unprivileged_userns", "kernel/modules_disabled", "kernel/unprivileged_bpf_disabled",
         "kernel/unprivileged_userns_clone", "net/ipv4/ip_forward", "net/ipv4/tcp_fwmark_accept",
-        "net/ipv6/conf/all/forwarding",
-        "net/netfilter/nf_conntrack_count", "net/netfilter/nf_conntrack_helper", "net/netfilter/nf_conntrack_max",
-        "user/max_user_namespaces",
+        "net/ipv6/conf/all/forwarding", "net/netfilter/nf_conntrack_count",
+        "net/netfilter/nf_conntrack_helper", "net/netfilter/nf_conntrack_max", "user/max_user_namespaces",
     ]
 
     /// The owners of the packet sockets that are open in the calling thread's network namespace.
@@ -61,7 +60,8 @@ package struct HostSurvey {
                 )
             }
             let unit = (try? files.text("\(folder)/egressd.service")) ?? ""
-            hasWatchdog = hasWatchdog || unit.split(separator: "\n").contains { $0.hasPrefix("WatchdogSec=") }
+            let settings = unit.split(separator: "\n").filter { $0.hasPrefix("WatchdogSec=") }
+            hasWatchdog = hasWatchdog || settings.last.map { $0 != "WatchdogSec=0" } ?? false
         }
         return .found(enabled: enabled, hasWatchdog: hasWatchdog)
     }

@@ -167,7 +167,7 @@ import Testing
         },
         Change("path.tunnels", .partly) { $0.links = .known([Link(name: "wg0", kind: "wireguard", isUp: true)]) },
         Change("path.foreign-tables", .enforced) { facts in
-            let docker = BaseChain(family: .ipv4, table: "nat", name: "OUTPUT", hook: 3, priority: -100)
+            let docker = BaseChain(family: .ipv4, table: "nat", name: "OUTPUT", hook: 3)
             facts.chains = .known(Hosts.rooms + [docker])
         },
         Change("path.families", .partly) { $0.protocols = .known(["TIPC"]) },

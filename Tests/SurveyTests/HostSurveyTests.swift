@@ -125,6 +125,8 @@ import Testing
         try root.link("/etc/systemd/system/sysinit.target.wants/egressd.service", to: "/nowhere")
         try root.link("/etc/systemd/system/sysinit.target.wants/cron.service", to: "/nowhere")
         #expect(root.survey.units() == .found(enabled: ["egressd.service"], hasWatchdog: true))
+        try root.file("/usr/lib/systemd/system/egressd.service", "[Service]\nWatchdogSec=0\n")
+        #expect(root.survey.units() == .found(enabled: ["egressd.service"], hasWatchdog: false))
     }
 
     @Test func settingsAndTables() throws {

@@ -176,8 +176,6 @@ struct enf_link {
     const char *_Nullable name;
     const char *_Nullable kind;   // of rtnetlink ("veth", "bridge"); null for a device of hardware, and for lo
     uint32_t flags;               // IFF_*
-    uint16_t type;                // ARPHRD_*
-    bool has_master;              // a port of a bridge or a bond
 };
 typedef void (*enf_link_callback)(void *_Nullable context, const struct enf_link *link);
 int enf_links_dump(int fd, void *_Nullable context, enf_link_callback callback);
@@ -186,11 +184,9 @@ int enf_links_dump(int fd, void *_Nullable context, enf_link_callback callback);
 struct enf_chain {
     const char *_Nullable table;
     const char *_Nullable name;
-    const char *_Nullable type;
     const char *_Nullable device;
     uint8_t family;               // NFPROTO_*
     uint32_t hook;
-    int32_t priority;
     bool drops;                   // its policy
 };
 typedef void (*enf_chain_callback)(void *_Nullable context, const struct enf_chain *chain);
