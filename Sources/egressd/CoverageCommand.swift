@@ -1,8 +1,5 @@
-internal import Control
 internal import Coverage
 internal import Glibc
-internal import PolicyFiles
-internal import Survey
 
 /// `egressd coverage`: what is enforced on this host, and what is not.
 enum CoverageCommand {
