@@ -22,7 +22,7 @@ from typing import Any
 
 from namespaces import LabError, run
 
-SOURCE = pathlib.Path(__file__).resolve().parent / "faults/failcall.c"
+SOURCES = sorted((pathlib.Path(__file__).resolve().parent / "faults").glob("*.c"))
 # struct control of failcall.c.
 NAME, CALLS = 24, 16384
 HEAD = struct.Struct(f"=IIIIIIi{NAME}s64s")
@@ -57,8 +57,8 @@ class Faults:
     def __init__(self, directory: pathlib.Path):
         library, shared = directory / "failcall.so", directory / "failcall.shared"
         if not library.exists():
-            flags = ["-std=gnu17", "-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror"]
-            run(os.environ.get("CC", "cc"), *flags, "-o", str(library), str(SOURCE), "-ldl")
+            flags = ["-std=gnu17", "-D_GNU_SOURCE", "-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror"]
+            run(os.environ.get("CC", "cc"), *flags, "-o", str(library), *map(str, SOURCES), "-ldl")
         shared.write_bytes(b"\0" * SIZE)
         with open(shared, "r+b") as file:
             self.memory = mmap.mmap(file.fileno(), SIZE)

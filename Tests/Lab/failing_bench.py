@@ -126,9 +126,10 @@ class Bench:
 
     def said(self) -> list[str]:
         """What log, alarms and status say of something that went wrong."""
-        words = [line for line in self.new_log().splitlines() if "error: " in line or "warning: " in line]
+        # A warning goes when an alarm is recorded in its place.
+        words = list(self.control.call("Status")["warnings"])
         words += [event.get("message", "") for event in self.news() if event["kind"] == "alarm"]
-        words += [word for word in self.control.call("Status")["warnings"] if word not in self.usual]
+        words += [line for line in self.new_log().splitlines() if "error: " in line or "warning: " in line]
         return [word for word in words if not any(usual in word for usual in self.usual)]
 
     def denials(self, address: str, port: int) -> int:
@@ -190,7 +191,8 @@ class Bench:
         def look() -> list[dict[str, Any]]:
             to = {"address": address, "port": port}
             requests = self.control.call("Requests")["requests"]
-            return [one for one in requests if to.items() <= one["destination"].items() and one.get("workload") == "job"]
+            asked = [one for one in requests if to.items() <= one["destination"].items()]
+            return [one for one in asked if one.get("workload") == "job"]
 
         return wait_for(look, 3, f"no request for {address} port {port}")[0]
 

@@ -13,11 +13,11 @@ from failing_phases import Phase, Shutdown
 
 # Nothing is said of these: they are done again at once, until they are done.
 REPEATED = {"EINTR", "short"}
-# Nothing needs to be said of these when the request went as it does without a failure. Each of them says so when it lasts.
+# Nothing needs to be said of these when the request went as it does without a failure.
 SILENT = {
     "what an event tells of a process, and of a caller of ctl; a rule with a program refuses when it is not known": (
-        "openat", "read", "pread", "readlinkat", "lseek", "fstatat", "syscall", "poll", "open_by_handle_at", "name_to_handle_at",
-        "getpwuid_r",
+        "openat", "read", "pread", "readlinkat", "lseek", "fstatat", "syscall", "poll", "open_by_handle_at",
+        "name_to_handle_at", "getpwuid_r",
     ),
     "the record: its thread keeps what it has and tries again": (
         "sqlite3_exec", "sqlite3_step", "sqlite3_prepare_v3", "sqlite3_bind_int64", "sqlite3_bind_null",
@@ -33,7 +33,7 @@ SILENT = {
     "the watch of the policies' folder, without which every file is looked at; the name of a thread": (
         "open", "fstat", "inotify_init1", "inotify_add_watch",
     ),
-    "what makes something better: buffers, whose overflow is an alarm; the word of the kernel on an error": ("setsockopt",),
+    "what makes something better: a buffer, whose overflow is an alarm; more words on an error": ("setsockopt",),
     "the file of the control socket: the next start takes its place": ("unlink",),
     "word to whoever follows the record, which comes with the next event": ("write",),
 }  # fmt: skip
