@@ -599,7 +599,7 @@ int enf_element_take(int fd, uint8_t family, const char *table, const char *set,
         long count = enf_receive(fd, answers, sizeof answers, failures == 0);
         if (count == -EAGAIN) return -ENOBUFS;
         if (count < 0) {
-            if (++failures < ENF_ATTEMPTS) continue;
+            if (++failures < ENF_LAST_ATTEMPTS) continue;
             enf_discard(fd);
             return (int)count;
         }

@@ -16,6 +16,8 @@
 struct nlmsghdr *enf_header(void *buffer, uint16_t type, uint16_t flags, uint32_t seq, uint8_t family, uint16_t res_id);
 // How often something is tried whose failure says nothing about the next try.
 enum { ENF_ATTEMPTS = 3 };
+// The same of what cannot be asked for again.
+enum { ENF_LAST_ATTEMPTS = 16 };
 
 // Sends one message (or several, `length` bytes) and returns the kernel's answer to the message with NLM_F_ACK.
 int enf_ask(int fd, const struct nlmsghdr *message, size_t length);

@@ -289,17 +289,34 @@ package final class Daemon {
     private func stop() {
         service.tell(.stopping)
         control?.close()
-        perform(broker.closeWindows(at: Clock.now()))
         saveRequests()
         saveGrantTimes()
-        record(.daemon, "stopped; the table stays in force")
-        do {
-            try store.flush()
-        } catch {
-            Log.error("the last events could not be stored: \(error)")
+        // What the kernel has counted is taken from it only when it can be stored; else the next start finds it there.
+        if isStored() {
+            perform(broker.closeWindows(at: Clock.now()))
+            saveRequests()
         }
+        record(.daemon, "stopped; the table stays in force")
+        _ = isStored()
         store.close()
+        if store.health.lost > 0 { Log.error("\(store.health.lost) events are lost") }
         Log.info("stopped; the table stays in force and refuses what it does not know")
+    }
+
+    /// Writes what waits for the disk, and tries again for a moment: after the daemon's end nobody does.
+    private func isStored() -> Bool {
+        var problem: StoreError?
+        for attempt in 1...5 {
+            do throws(StoreError) {
+                try store.flush()
+                return true
+            } catch {
+                problem = error
+                if attempt < 5 { usleep(200_000) }
+            }
+        }
+        if let problem { Log.error("the last events cannot be stored: \(problem)") }
+        return false
     }
 
     func record(_ kind: Event.Kind, _ message: String) {
