@@ -46,7 +46,9 @@ package final class PolicyLoader {
             throw PolicyErrors([PolicyFileError(file: path, message: "is not a regular file")])
         }
         var configuration = try ConfigurationReader.read(content.bytes, file: path)
-        if configuration.dnsUpstreams.isEmpty { configuration.dnsUpstreams = try ResolverFile.nameservers(resolverFile) }
+        if configuration.dnsUpstreams.isEmpty {
+            configuration.dnsUpstreams = try ResolverFile.nameservers(resolverFile)
+        }
         return configuration
     }
 
