@@ -30,7 +30,8 @@ SIZE = HEAD.size + CALLS * NAME
 SQLITE = {5: "SQLITE_BUSY", 7: "SQLITE_NOMEM", 10: "SQLITE_IOERR", 13: "SQLITE_FULL"}
 # Whether it was done is not known then.
 UNHEARD = "no answer"
-WAYS = {-1: "short", -2: "ENOBUFS, lost"}
+LOST = "ENOBUFS, lost"
+WAYS = {-1: "short", -2: LOST}
 
 
 def text(field: bytes) -> str:

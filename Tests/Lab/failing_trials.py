@@ -7,7 +7,7 @@ import time
 import traceback
 from typing import Callable
 
-from failing import Fault
+from failing import LOST, Fault
 from failing_bench import Bench
 from failing_phases import Phase, Shutdown
 
@@ -79,6 +79,9 @@ def fail(bench: Bench, phase: Phase, first: int, choice: int, times: int) -> Fau
 
 def verify(bench: Bench, phase: Phase, prepared, answer, fault: Fault | None) -> None:
     bench.nothing_left()
+    if fault is not None and fault.way == LOST and isinstance(phase, Shutdown):
+        # A counter that the kernel let go of and whose echo it lost is nowhere; an alarm says so.
+        bench.was_down = True
     if fault is not None and fault.name in FATAL and fault.way not in REPEATED and not isinstance(phase, Shutdown):
         assert bench.daemon.process.wait(8) == 1
         assert "cannot go on" in bench.new_log(), bench.new_log()
