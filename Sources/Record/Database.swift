@@ -37,7 +37,8 @@ final class Database {
             unsafe handle = nil
             throw error
         }
-        unsafe sqlite3_busy_timeout(opened, readOnly ? 250 : 1000)
+        // The loop waits for the writer now and then: who holds a lock for longer is tried again later.
+        unsafe sqlite3_busy_timeout(opened, 250)
     }
 
     deinit { close() }

@@ -6,6 +6,12 @@ func errorText(_ code: Int32) -> String {
     unsafe strerror(code).map { unsafe String(cString: $0) } ?? "error \(code)"
 }
 
+/// What a file is, whatever its name.
+struct FileIdentity: Hashable {
+    var device: dev_t
+    var inode: ino_t
+}
+
 /// The folder that holds the database and its lock, and the checks that keep other users out of both.
 enum StateDirectory {
     static let databaseName = "egressd.db"
@@ -44,6 +50,13 @@ enum StateDirectory {
             throw StoreError.refused(path: path, message: "is not a regular file of uid \(geteuid())")
         }
         return descriptor
+    }
+
+    /// Which file is the database of a directory now; nil when none is there.
+    static func identity(ofDatabaseIn directory: String) -> FileIdentity? {
+        var status = stat()
+        guard unsafe lstat("\(directory)/\(databaseName)", &status) == 0 else { return nil }
+        return FileIdentity(device: status.st_dev, inode: status.st_ino)
     }
 
     /// Brings the names of new files to the disk.

@@ -23,6 +23,11 @@ extension GrantRow {
         return given
     }
 
+    /// Changes what became of a grant; nothing when there is none with the number.
+    static func set(_ id: Int64, to state: State, in database: Database) throws(StoreError) {
+        try database.run("UPDATE grants SET state = ?2 WHERE id = ?1", [.integer(id), .text(state.rawValue)])
+    }
+
     init(_ row: Row) throws(StoreError) {
         let id: Int64 = try row.required(13, of: "a grant")
         let this = "grant \(id)"

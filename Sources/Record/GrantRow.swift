@@ -61,17 +61,4 @@ package struct GrantRow: Hashable, Sendable {
         self.request = request
         self.state = state
     }
-
-    /// What is left when the daemon starts at this time of the wall clock; zero when it ran out meanwhile.
-    ///
-    /// The time since `saved` is taken off, so that downtime counts. A clock that was set back takes nothing off and gives
-    /// nothing: the answer is never more than `remaining`.
-    package func remaining(at wall: WallTime) -> Instant.Span {
-        let left = min(remaining, duration)
-        let (elapsed, overflow) = wall.microseconds.subtractingReportingOverflow(saved.microseconds)
-        if overflow { return wall < saved ? max(left, .seconds(0)) : .seconds(0) }
-        // Compared in microseconds, rounded up, because elapsed nanoseconds may exceed Int64.
-        guard elapsed < left.nanoseconds / 1000 + 1 else { return .seconds(0) }
-        return max(Instant.Span(nanoseconds: left.nanoseconds - max(elapsed, 0) * 1000), .seconds(0))
-    }
 }

@@ -23,6 +23,11 @@ enum Schema {
         }
         try database.execute("PRAGMA journal_size_limit=67108864; PRAGMA synchronous=NORMAL")
         let found = try check(database)
+        let named = "type = 'table' AND name IN (\(tables))"
+        let count = try database.number("SELECT count(*) FROM sqlite_schema WHERE \(named)")
+        guard count == (found == 0 ? 0 : found == 1 ? 5 : 6) else {
+            throw StoreError.corrupt("schema \(found) with \(count ?? 0) of its tables")
+        }
         guard found < version else { return }
         try database.transaction(durable: true) { () throws(StoreError) in
             try found == 0 ? create(in: database) : migrate(database, from: found)
@@ -35,8 +40,12 @@ enum Schema {
     static func check(_ database: Database) throws(StoreError) -> Int64 {
         let found = try database.number("PRAGMA user_version") ?? 0
         guard found <= version else { throw StoreError.newerSchema(found: found, known: version) }
+        guard found >= 0 else { throw StoreError.corrupt("schema \(found)") }
         return found
     }
+
+    /// The tables of every version; pins came with the second.
+    private static let tables = "'events', 'requests', 'grants', 'workloads', 'meta', 'pins'"
 
     private static func create(in database: Database) throws(StoreError) {
         try database.execute(events + eventNames + requests + grants + pins + others)

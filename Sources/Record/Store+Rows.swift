@@ -2,8 +2,15 @@ package import Model
 
 extension Store {
     /// The events that match; see `StoreReader.events(matching:)`.
+    ///
+    /// Damage that is met here has the record set aside.
     package func events(matching filter: EventFilter) throws(StoreError) -> [Event] {
-        try reader.events(matching: filter)
+        do throws(StoreError) {
+            return try reader.events(matching: filter)
+        } catch {
+            if error.isDamage { writer.report(damage: error) }
+            throw error
+        }
     }
 
     /// All requests, by number; those of `upsertRequests` once they were written.
@@ -13,6 +20,9 @@ extension Store {
     ///
     /// For the start: it knows nothing of rows that are still queued.
     package func nextRequestNumber() throws(StoreError) -> Int64 { try reader.nextRequestNumber() }
+
+    /// The same for the next grant.
+    package func nextGrantNumber() throws(StoreError) -> Int64 { try reader.nextGrantNumber() }
 
     /// Queues rows to be written with the next events; does not wait.
     ///
@@ -53,24 +63,27 @@ extension Store {
         guard !ids.isEmpty else { return }
         try writer.perform { (database) throws(StoreError) in
             try database.transaction(durable: true) { () throws(StoreError) in
-                for id in ids {
-                    try database.run(
-                        "UPDATE grants SET state = ?2 WHERE id = ?1",
-                        [.integer(id), .text(state.rawValue)]
-                    )
-                }
+                for id in ids { try GrantRow.set(id, to: state, in: database) }
             }
         }
     }
 
-    /// Queues what is left of active grants at this time of the wall clock; does not wait.
-    ///
-    /// It never grows.
-    package func updateRemaining(_ remaining: [Int64: Instant.Span], at wall: WallTime) {
+    /// Queues what became of grants, for when `setGrants` failed; does not wait, and is tried until it succeeds.
+    package func setGrantsLater(_ ids: [Int64], to state: GrantRow.State) {
         queue { changes in
-            for (id, span) in remaining { changes.remaining[id] = Changes.Remaining(span: span, wall: wall) }
+            for id in ids { changes.states[id] = state }
         }
     }
+
+    /// Queues what is left of all active grants at this moment; does not wait.
+    ///
+    /// It never grows.
+    package func updateRemaining(_ remaining: [Int64: Instant.Span], at moment: Moment) {
+        queue { ($0.remaining, $0.moment) = (remaining, moment) }
+    }
+
+    /// The moment of the last `updateRemaining`; nil when there was none.
+    package func lastMoment() throws(StoreError) -> Moment? { try reader.meta(Moment.key).flatMap(Moment.init(text:)) }
 
     /// The number and generation of each workload that has one.
     package func workloadNumbers() throws(StoreError) -> [String: (number: UInt16, generation: UInt8)] {

@@ -18,7 +18,8 @@ package final class Store: Sendable {
 
     /// Opens the record in the directory, creating both when they are missing, and keeps other daemons out of it.
     ///
-    /// The directory must belong to the caller and be closed to others (0700 or 0750); its parent must exist.
+    /// The directory must belong to the caller and be closed to others (0700 or 0750); its parent must exist. A damaged
+    /// database is set aside and a new one begun, then and later: `health` tells.
     /// With a journal, the host's is told of every event after the record has it.
     package convenience init(directory: String, journal: Bool = false) throws(StoreError) {
         var options = Writer.Options()
@@ -37,16 +38,12 @@ package final class Store: Sendable {
         let lock = try StateDirectory.lock(directory)
         var pipe: [Int32] = [-1, -1]
         do throws(StoreError) {
-            let path = "\(directory)/\(StateDirectory.databaseName)"
-            Glibc.close(try StateDirectory.openPrivate(path))
-            let database = try Database(path: path, readOnly: false, faults: faults)
-            try Schema.prepare(database)
+            let opened = try OpenedRecord.open(in: directory, faults: faults, now: now)
             // Tidiness only: whoever reads pins looks at when they expire.
-            try? PinRow.deleteExpired(at: now, from: database)
-            try StateDirectory.sync(directory)
-            reader = try StoreReader(directory: directory)
+            try? PinRow.deleteExpired(at: now, from: opened.database)
+            reader = opened.reader
             try openPipe(&pipe)
-            writer = try Writer(database: database, options: options, notice: pipe[1])
+            writer = try Writer(opened, directory: directory, options: options, notice: pipe[1], faults: faults)
             try writer.start()
         } catch {
             flock(lock, LOCK_UN)
@@ -113,7 +110,8 @@ package final class Store: Sendable {
     }
 }
 
-private func wallClock() -> WallTime {
+/// The date.
+func wallClock() -> WallTime {
     var time = timespec()
     unsafe clock_gettime(CLOCK_REALTIME, &time)
     return WallTime(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)

@@ -23,10 +23,12 @@ extension StoreError: CustomStringConvertible {
         case .locked(let directory, let pid):
             "another egressd (\(pid.map { "pid \($0)" } ?? "pid unknown")) uses the state in \(directory)"
         case .refused(let path, let message): "\(path): \(message)"
-        case .system(let call, let path, let code): "\(call) \(path): \(errorText(code))"
-        case .database(let code, let operation, let message): "\(operation): \(message) (SQLite \(code))"
+        case .system(let call, let path, let code): "\(call) \(path): \(errorText(code))\(Self.mend(ofSystem: code))"
+        case .database(let code, let operation, let message):
+            "\(operation): \(message) (SQLite \(code))\(Self.mend(ofDatabase: code))"
         case .newerSchema(let found, let known):
-            "the record has schema \(found), and this egressd knows \(known); use the egressd that wrote it, or a newer one"
+            "the record has schema \(found), and this egressd knows \(known); use the egressd that wrote it, or a newer one, "
+                + "or move the record away"
         case .corrupt(let row): "the record is damaged: \(row)"
         case .closed: "the store is closed"
         }

@@ -8,11 +8,24 @@ package struct StoreHealth: Hashable, Sendable {
     package var lost: UInt64
     /// What the last attempt to write failed with; nil once one succeeded.
     package var lastError: StoreError?
+    /// How many times a damaged record was set aside and a new one begun, at the start or since.
+    package var replacements: UInt64
+    /// What was said of the last of them, in the first line of the new record.
+    package var lastReplacement: String?
 
-    package init(pending: Int = 0, written: UInt64 = 0, lost: UInt64 = 0, lastError: StoreError? = nil) {
+    package init(
+        pending: Int = 0,
+        written: UInt64 = 0,
+        lost: UInt64 = 0,
+        lastError: StoreError? = nil,
+        replacements: UInt64 = 0,
+        lastReplacement: String? = nil,
+    ) {
         self.pending = pending
         self.written = written
         self.lost = lost
         self.lastError = lastError
+        self.replacements = replacements
+        self.lastReplacement = lastReplacement
     }
 }

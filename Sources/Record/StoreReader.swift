@@ -6,12 +6,29 @@ package import Model
 /// at a time take turns.
 package final class StoreReader: @unchecked Sendable {
     /// Guarded by `gate`.
-    private let database: Database
+    private var database: Database
     private let gate = ConditionLock()
 
-    init(directory: String) throws(StoreError) {
+    init(directory: String) throws(StoreError) { database = try Self.open(directory) }
+
+    private static func open(_ directory: String) throws(StoreError) -> Database {
         let opened = try Database(path: "\(directory)/\(StateDirectory.databaseName)", readOnly: true)
         try Schema.check(opened)
+        return opened
+    }
+
+    /// Lets go of a database that is set aside; until `reopen` all reading fails.
+    func close() {
+        gate.lock()
+        defer { gate.unlock() }
+        database.close()
+    }
+
+    /// Reads from the database that took its place.
+    func reopen(directory: String) throws(StoreError) {
+        let opened = try Self.open(directory)
+        gate.lock()
+        defer { gate.unlock() }
         database = opened
     }
 
@@ -32,9 +49,14 @@ package final class StoreReader: @unchecked Sendable {
     }
 
     /// The number for the next request: above every one that was ever stored.
-    package func nextRequestNumber() throws(StoreError) -> Int64 {
-        let numbers = try rows("SELECT seq FROM sqlite_sequence WHERE name = 'requests'") { (row) throws(StoreError) in
-            row.integer(0) ?? 0
+    package func nextRequestNumber() throws(StoreError) -> Int64 { try nextNumber(of: "requests") }
+
+    /// The same for the next grant.
+    package func nextGrantNumber() throws(StoreError) -> Int64 { try nextNumber(of: "grants") }
+
+    private func nextNumber(of table: String) throws(StoreError) -> Int64 {
+        let numbers = try rows("SELECT seq FROM sqlite_sequence WHERE name = ?", [.text(table)]) {
+            (row) throws(StoreError) in row.integer(0) ?? 0
         }
         return (numbers.first ?? 0) + 1
     }

@@ -9,6 +9,7 @@ extension Writer {
         ThreadName.set("record")
         while true {
             let (jobs, isStopping) = take()
+            try? mend()
             for job in jobs { finish(job) { job.body(database) } }
             let wrote = writeBatch(isStopping: isStopping)
             if isStopping, !wrote || isDrained { break }
@@ -37,6 +38,8 @@ extension Writer {
         shared.changes = Changes()
         flushes += shared.flushes
         shared.flushes = []
+        damage = shared.damage ?? damage
+        shared.damage = nil
         defer { shared.jobs = [] }
         hasJobs.store(false, ordering: .relaxed)
         return (shared.jobs, shared.isStopping)
@@ -44,7 +47,7 @@ extension Writer {
 
     private func awaitWork() {
         var lingerUntil: Int64?
-        while !shared.isStopping, shared.jobs.isEmpty, shared.flushes.isEmpty, flushes.isEmpty {
+        while !shared.isStopping, shared.jobs.isEmpty, shared.flushes.isEmpty, flushes.isEmpty, shared.damage == nil {
             if let retryAt {
                 guard ConditionLock.now() < retryAt else { return }
                 gate.wait(for: .work, until: retryAt)
@@ -66,6 +69,12 @@ extension Writer {
 
     /// Writes the first events of the backlog, and the changes; false when that failed and they stay where they are.
     private func writeBatch(isStopping: Bool) -> Bool {
+        do throws(StoreError) {
+            try mend()
+        } catch {
+            fail(error)
+            return false
+        }
         guard !backlog.isEmpty || !changes.isEmpty || !flushes.isEmpty else {
             retryAt = nil
             return true
@@ -82,6 +91,11 @@ extension Writer {
             settle(count)
             return true
         } catch {
+            // Nothing of it was written: the whole batch goes into the record that takes the place of this one.
+            if error.isDamage, damage == nil, mayReplace {
+                damage = error
+                return writeBatch(isStopping: isStopping)
+            }
             fail(error)
             return false
         }
@@ -97,17 +111,7 @@ extension Writer {
             sequence += 1
             count += 1
             event.sequence = sequence
-            body.removeAll(keepingCapacity: true)
-            event.json.write(into: &body)
-            // REPLACE, because a commit that reported failure may have succeeded, and is then written again.
-            try database.run(
-                "INSERT OR REPLACE INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                [
-                    .integer(sequence), .integer(event.time.microseconds), .text(event.kind.rawValue),
-                    Value(event.verdict?.rawValue), Value(event.workload), .utf8(body),
-                    Value(event.name),
-                ],
-            )
+            try event.write(to: database, by: &body)
         }
         return count
     }

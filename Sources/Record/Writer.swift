@@ -4,7 +4,7 @@ import Synchronization
 
 /// The thread that alone writes to the database, and the bounded queue in front of it.
 ///
-/// `shared` is guarded by `gate`; `backlog`, `changes`, `pinsAtMost`, `flushes` and `database` belong to the thread once it runs.
+/// `shared` is guarded by `gate`; the other variables belong to the thread once it runs.
 final class Writer: @unchecked Sendable {
     /// How big the queue is and how the thread waits; tests make these small.
     struct Options: Sendable {
@@ -14,6 +14,9 @@ final class Writer: @unchecked Sendable {
         var batch = 4096
         /// How long the first event of a batch waits for others, in nanoseconds.
         var linger: Int64 = 5_000_000
+        /// How long to wait before a record that took the place of a damaged one is set aside as well, in nanoseconds: a disk
+        /// that damages everything must not be filled with what it damaged.
+        var patience: Int64 = 60_000_000_000
         /// How long to wait after a failure, in nanoseconds.
         var retry: Int64 = 1_000_000_000
         /// The journal that is told of what was written; nil for none.
@@ -48,6 +51,8 @@ final class Writer: @unchecked Sendable {
         /// Events that were let into the queue, alarms about lost ones included.
         var admitted: UInt64 = 0
         var health = StoreHealth()
+        /// What a reader found wrong with the database.
+        var damage: StoreError?
         /// Events that were lost since the last alarm, and when the last of them happened.
         var unreported: (count: UInt64, time: WallTime)?
         var isSleeping = false
@@ -62,7 +67,18 @@ final class Writer: @unchecked Sendable {
     let hasJobs = Atomic(false)
 
     let options: Options
-    let database: Database
+    let directory: String
+    let reader: StoreReader
+    let faults: Faults?
+    var database: Database
+    /// The file that it is.
+    var identity: FileIdentity?
+    /// Why the database has to be set aside.
+    var damage: StoreError?
+    /// What was set aside, until another has taken its place.
+    var aside: SetAside?
+    /// When that happened last, on the clock of `ConditionLock`.
+    var replacedAt: Int64?
     /// The end of a pipe that gets a byte after each commit of events.
     let notice: Int32
     let journal: Journal?
@@ -76,13 +92,23 @@ final class Writer: @unchecked Sendable {
     var retryAt: Int64?
     private var thread = pthread_t()
 
-    init(database: Database, options: Options, notice: Int32) throws(StoreError) {
-        self.database = database
+    init(
+        _ opened: OpenedRecord,
+        directory: String,
+        options: Options,
+        notice: Int32,
+        faults: Faults?,
+    ) throws(StoreError) {
+        self.database = opened.database
+        self.identity = StateDirectory.identity(ofDatabaseIn: directory)
+        self.reader = opened.reader
+        self.directory = directory
         self.options = options
         self.notice = notice
+        self.faults = faults
         self.journal = options.journal.flatMap { Journal(path: $0) }
-        let stored = try database.number("SELECT max(seq) FROM events") ?? 0
-        self.lastSequence = Atomic(stored)
+        self.lastSequence = Atomic(try RecordNumbers(of: opened.database).event)
+        if let aside = opened.aside { note(aside) }
     }
 
     /// Starts the thread, which keeps the writer until `stop`.
@@ -164,6 +190,7 @@ final class Writer: @unchecked Sendable {
         let answer = Answered<Answer>()
         let job = Job { database in
             let result = Result { () throws(StoreError) in try body(database) }
+            if case .failure(let error) = result, error.isDamage { self.damage = error }
             answer.result.withLock { $0 = result }
         }
         gate.lock()

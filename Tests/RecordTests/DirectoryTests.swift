@@ -81,16 +81,6 @@ import Testing
         }
     }
 
-    @Test func refusesWhatIsNoRecord() throws {
-        unsafe mkdir(scratch.path, 0o700)
-        let descriptor = unsafe open("\(scratch.path)/egressd.db", O_WRONLY | O_CREAT, 0o600)
-        _ = unsafe write(descriptor, String(repeating: "no database ", count: 1000), 12_000)
-        close(descriptor)
-        let error = #expect(throws: StoreError.self) { try Store(directory: scratch.path) }
-        #expect(error?.description.contains("not a database") == true)
-        #expect(throws: StoreError.self) { try Store.read(directory: scratch.path) }
-    }
-
     @Test func readsOnlyWhatIsThere() throws {
         #expect(throws: StoreError.self) { try Store.read(directory: scratch.path) }
         unsafe mkdir(scratch.path, 0o700)

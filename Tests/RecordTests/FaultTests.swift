@@ -47,7 +47,10 @@ import Testing
             let store = try Store(directory: scratch.path, options: .quick(batch: 7), faults: faults)
             faults.arm(first: first, Self.kinds[kind])
             for number in 0..<20 { #expect(store.append(event(number))) }
-            store.updateRemaining([1: .seconds(1)], at: WallTime(microseconds: 0))
+            store.updateRemaining(
+                [1: .seconds(1)],
+                at: Moment(wall: WallTime(microseconds: 0), steady: Instant(nanoseconds: 0))
+            )
             var isFlushed = false
             for _ in 0..<10 where !isFlushed {
                 do {

@@ -143,13 +143,18 @@ import Testing
         let id = try store.insertGrant(grant())
         let other = try store.insertGrant(grant())
         try store.setGrants([other], to: .revoked)
-        store.updateRemaining([id: .seconds(100), other: .seconds(1)], at: WallTime(microseconds: 7))
+        store.updateRemaining([id: .seconds(100), other: .seconds(1)], at: moment(7))
         try store.flush()
-        store.updateRemaining([id: .seconds(200)], at: WallTime(microseconds: 8))
+        store.updateRemaining([id: .seconds(200)], at: moment(8))
         try store.flush()
         let rows = try store.grants()
         #expect(rows.map(\.remaining) == [.seconds(100), .seconds(3600)])
         #expect(rows[0].saved == WallTime(microseconds: 8))
+        #expect(try store.lastMoment() == moment(8))
+    }
+
+    private func moment(_ microseconds: Int64) -> Moment {
+        Moment(wall: WallTime(microseconds: microseconds), steady: Instant(nanoseconds: microseconds * 1000))
     }
 
     @Test func countsDowntimeButNotASetBackClock() {

@@ -37,6 +37,27 @@ final class Scratch {
         return names
     }
 
+    /// Overwrites a part of a file in the directory.
+    func overwrite(_ name: String = "egressd.db", at offset: Int, with bytes: [UInt8]) throws {
+        let descriptor = unsafe open("\(path)/\(name)", O_WRONLY | O_CREAT, 0o600)
+        defer { close(descriptor) }
+        try #require(unsafe pwrite(descriptor, bytes, bytes.count, off_t(offset)) == bytes.count)
+    }
+
+    /// The size of a file in the directory.
+    func size(of name: String = "egressd.db") throws -> Int {
+        var status = stat()
+        try #require(unsafe stat("\(path)/\(name)", &status) == 0)
+        return Int(status.st_size)
+    }
+
+    /// The records that were set aside, without their logs.
+    func setAside() throws -> [String] {
+        try names(in: path).filter {
+            $0.hasPrefix("egressd.db.corrupt-") && !$0.hasSuffix("-wal") && !$0.hasSuffix("-shm")
+        }
+    }
+
     /// The permission bits of a file in the directory, or of the directory itself.
     func mode(of name: String = "") throws -> mode_t {
         var status = stat()
