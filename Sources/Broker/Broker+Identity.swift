@@ -118,6 +118,9 @@ extension Broker {
     /// The cgroups that the kernel knows.
     package var knownCgroups: [UInt64] { Array(cgroups.keys) }
 
+    /// The path of a cgroup that the kernel was told of.
+    package func path(ofCgroup id: UInt64) -> String? { cgroups[id]?.path }
+
     /// How many cgroups each workload has at present.
     package var cgroupsByWorkload: [String: [String]] {
         var result: [String: [String]] = [:]

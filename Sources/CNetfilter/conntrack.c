@@ -86,6 +86,43 @@ int enf_flow_find(int fd, const struct enf_flow *reply, struct enf_flow *ret_flo
     return enf_answers(fd, message, ret_flow, found_flow);
 }
 
+static int read_limits(void *context, const struct nlmsghdr *message) {
+    struct enf_flow_limits *limits = context;
+    const struct nlattr *attr;
+    mnl_attr_for_each(attr, message, sizeof(struct nfgenmsg)) {
+        if (mnl_attr_get_payload_len(attr) != sizeof(uint32_t)) continue;
+        if (mnl_attr_get_type(attr) == CTA_STATS_GLOBAL_ENTRIES) limits->entries = ntohl(mnl_attr_get_u32(attr));
+        if (mnl_attr_get_type(attr) == CTA_STATS_GLOBAL_MAX_ENTRIES) limits->limit = ntohl(mnl_attr_get_u32(attr));
+    }
+    return 0;
+}
+
+static int add_dropped(void *context, const struct nlmsghdr *message) {
+    struct enf_flow_limits *limits = context;
+    const struct nlattr *attr;
+    mnl_attr_for_each(attr, message, sizeof(struct nfgenmsg)) {
+        if (mnl_attr_get_type(attr) == CTA_STATS_DROP && mnl_attr_get_payload_len(attr) == sizeof(uint32_t))
+            limits->dropped += ntohl(mnl_attr_get_u32(attr));
+    }
+    return 0;
+}
+
+int enf_flow_limits(int fd, struct enf_flow_limits *ret_limits) {
+    uint8_t buffer[256];
+    struct enf_flow_limits limits = {0};
+    struct nlmsghdr *message = enf_header(buffer, (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_GET_STATS, NLM_F_ACK,
+                                          next_seq++, AF_UNSPEC, 0);
+    int error = enf_answers(fd, message, &limits, read_limits);
+    if (error < 0) return error;
+    // One answer for each processor.
+    message = enf_header(buffer, (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_GET_STATS_CPU, NLM_F_DUMP, next_seq++,
+                         AF_UNSPEC, 0);
+    error = enf_answers(fd, message, &limits, add_dropped);
+    if (error < 0) return error;
+    *ret_limits = limits;
+    return 0;
+}
+
 int enf_flow_set_mark(int fd, const struct enf_flow *flow, bool is_reply, uint32_t mark) {
     uint8_t buffer[512];
     struct nlmsghdr *message = enf_header(buffer, (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_NEW, NLM_F_ACK,

@@ -86,6 +86,13 @@ package final class ConnectionTable {
         return Self.read(found)
     }
 
+    /// How full the kernel's table is.
+    package func limits() throws(NetfilterError) -> ConnectionLimits {
+        var limits = enf_flow_limits()
+        try check(unsafe enf_flow_limits(socket, &limits), "asking how full the connection table is")
+        return ConnectionLimits(entries: limits.entries, limit: limits.limit, dropped: limits.dropped)
+    }
+
     private static func flow(
         _ transport: Transport,
         from: (IPAddress, UInt16),

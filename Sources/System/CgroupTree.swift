@@ -55,6 +55,13 @@ package struct CgroupTree {
         return result < 0 ? nil : id
     }
 
+    /// Whether a cgroup that was known by this path is gone; false when that cannot be told.
+    package func isGone(_ id: UInt64, from path: String) -> Bool {
+        var found: UInt64 = 0
+        let result = unsafe clx_cgroup_id(directory.descriptor.rawValue, relative(path), &found)
+        return result < 0 ? result == -ENOENT || result == -ENOTDIR || result == -ENODEV : found != id
+    }
+
     /// The processes of a cgroup, not those of its descendants; empty when it is gone.
     ///
     /// For a threaded cgroup, the threads.

@@ -16,6 +16,8 @@ package struct Errno: Error, Hashable, Sendable {
     package static let connectionRefused = Errno(ECONNREFUSED)
     package static let addressInUse = Errno(EADDRINUSE)
     package static let brokenPipe = Errno(EPIPE)
+    package static let tooManyOpenFiles = Errno(EMFILE)
+    package static let tooManyOpenFilesOnHost = Errno(ENFILE)
     package static let invalidArgument = Errno(EINVAL)
     package static let timedOut = Errno(ETIMEDOUT)
 

@@ -135,11 +135,20 @@ extension ProcessInspector {
 
     /// The numbered entries of a directory, and whether those are all.
     package static func numbers(in path: String, limit: Int32) -> (numbers: [Int32], areAll: Bool) {
-        guard let directory = try? FileDescriptor.open(path, [.read, .directory]) else { return ([], true) }
+        do throws(Errno) {
+            return numbers(in: try FileDescriptor.open(path, [.read, .directory]), limit: limit)
+        } catch {
+            // What is gone has none; what cannot be opened, because no descriptor is left or it is hidden, may have any.
+            return ([], error == .notFound || error == .noProcess)
+        }
+    }
+
+    private static func numbers(in directory: borrowing FileDescriptor, limit: Int32) -> ([Int32], areAll: Bool) {
         var result: Int32 = 0
+        let descriptor = directory.rawValue
         let numbers = unsafe [Int32](unsafeUninitializedCapacity: Int(limit)) { buffer, count in
             guard let start = buffer.baseAddress else { return }
-            result = unsafe clx_numeric_entries(directory.rawValue, start, limit)
+            result = unsafe clx_numeric_entries(descriptor, start, limit)
             count = Int(Swift.min(limit, Swift.max(0, result)))
         }
         return (numbers, result <= limit)

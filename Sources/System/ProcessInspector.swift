@@ -93,6 +93,17 @@ package final class ProcessInspector {
         return finding(process, uid: process.uid(), cgroup: cgroups.path(ofProcess: pid)).process
     }
 
+    /// Whether the processes of other users can be looked at, in a /proc that hides them (`hidepid`) too: whether
+    /// CAP_SYS_PTRACE is in force.
+    package static var seesOthers: Bool {
+        guard let status = try? SmallFile.read("/proc/self/status", limit: 8192),
+            let line = status.split(separator: "\n").first(where: { $0.hasPrefix("CapEff:") }),
+            let set = UInt64(line.dropFirst(7).drop { $0 == "\t" }, radix: 16)
+        else { return false }
+        // CAP_SYS_PTRACE of include/uapi/linux/capability.h.
+        return set >> 19 & 1 == 1
+    }
+
     /// Forgets a cgroup that is gone.
     package func forget(cgroup path: String) { places[path] = nil }
 

@@ -8,9 +8,12 @@ import Testing
         let id = try #require(cgroup.tree.id(of: cgroup.path))
         #expect(cgroup.tree.path(of: id) == cgroup.path)
         #expect(cgroup.tree.id(of: String(cgroup.path.dropFirst())) == id)
+        #expect(!cgroup.tree.isGone(id, from: cgroup.path))
+        #expect(cgroup.tree.isGone(id + 1, from: cgroup.path))
         cgroup.remove()
         #expect(cgroup.tree.path(of: id) == nil)
         #expect(cgroup.tree.id(of: cgroup.path) == nil)
+        #expect(cgroup.tree.isGone(id, from: cgroup.path))
     }
 
     @Test func theRootIsASlash() throws {

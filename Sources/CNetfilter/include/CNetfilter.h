@@ -169,6 +169,13 @@ int enf_flow_dump(int fd, uint8_t family, uint32_t mark, uint32_t mask, void *_N
 int enf_flow_find(int fd, const struct enf_flow *reply, struct enf_flow *ret_flow);
 int enf_flow_set_mark(int fd, const struct enf_flow *flow, bool is_reply, uint32_t mark);
 
+struct enf_flow_limits {
+    uint32_t entries;
+    uint32_t limit;    // 0: the kernel does not tell (before Linux 4.18)
+    uint64_t dropped;  // packets that found no room, of all processors; each wraps at 32 bits
+};
+int enf_flow_limits(int fd, struct enf_flow_limits *ret_limits);
+
 // ---- what else there is ----------------------------------------------------------------------------------------------
 
 // A network device of the calling thread's namespace; the texts live as long as the call back. `fd` speaks NETLINK_ROUTE.
