@@ -125,7 +125,7 @@ package enum ControlInterface {
         #
         # With "more" there are several replies, and with follow they go on until the client leaves. since is how many
         # seconds back to begin; without it, limit gives the last events (100 unless told otherwise). name is what was asked
-        # for, or what the address is known as.
+        # for, or what the address is known as. A warning says why the newest events are not among them.
         method Log(
           follow: ?bool,
           since: ?int,
@@ -133,7 +133,7 @@ package enum ControlInterface {
           verdict: ?string,
           limit: ?int,
           name: ?string
-        ) -> (events: []object)
+        ) -> (events: []object, warning: ?string)
 
         # Reads the policies again; all of them are taken, or none.
         method Reload() -> (workloads: int)

@@ -240,11 +240,14 @@ extension Daemon {
 
     private func save(_ grant: Grant) {
         do {
-            if grant.state == .active {
-                _ = try store.insertGrant(Self.row(grant))
-            } else {
-                try store.setGrants([grant.id], to: GrantRow.State(rawValue: grant.state.rawValue) ?? .revoked)
+            guard grant.state == .active else {
+                let state = GrantRow.State(rawValue: grant.state.rawValue) ?? .revoked
+                // One that ended must not come back with a restart: it is written as soon as anything can be.
+                if (try? store.setGrants([grant.id], to: state)) == nil { store.setGrantsLater([grant.id], to: state) }
+                return
             }
+            _ = try store.insertGrant(Self.row(grant))
+            saveGrantTimes()
             warnings["grants"] = nil
         } catch {
             warnings["grants"] = "grants are not stored: \(error)"
@@ -258,7 +261,7 @@ extension Daemon {
         let now = Clock.now()
         let remaining = broker.grants.values.filter { $0.state == .active }.map { ($0.id, $0.expiry - now) }
         guard !remaining.isEmpty else { return }
-        store.updateRemaining(Dictionary(uniqueKeysWithValues: remaining), at: Clock.wall())
+        store.updateRemaining(Dictionary(uniqueKeysWithValues: remaining), at: Moment(wall: Clock.wall(), steady: now))
     }
 
     func markDirty(_ request: Int64) {
@@ -336,8 +339,8 @@ extension Daemon {
     }
 
     /// The grant of a stored row, with what is left of it; nil when that is nothing.
-    static func grant(_ row: GrantRow, at now: Instant) -> Grant? {
-        let remaining = row.remaining(at: Clock.wall())
+    static func grant(_ row: GrantRow, at now: Instant, since last: Moment?) -> Grant? {
+        let remaining = row.remaining(at: Moment(wall: Clock.wall(), steady: now), since: last)
         guard remaining > .seconds(0), let (subject, ports, application) = subject(row.target)
         else { return nil }
         return Grant(

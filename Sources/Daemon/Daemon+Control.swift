@@ -76,6 +76,7 @@ extension Daemon {
         let health = store.health
         var warnings = self.warnings.values.sorted() + broker.policies.warnings.map(\.description)
         if let error = health.lastError { warnings.append("the record cannot be written: \(error)") }
+        if let replacement = health.lastReplacement { warnings.append(replacement) }
         if health.lost > 0 { warnings.append("\(health.lost) events were lost") }
         return [
             "version": .string(Self.version),
@@ -254,6 +255,7 @@ extension Daemon {
             ) {
                 perform(undo)
             }
+            warnings["grants"] = nil
             call.fail(.invalidRequest(reason: "not approved: \(problem)"))
         }
     }
@@ -310,20 +312,21 @@ extension Daemon {
         )
         let follows = parameters["follow"]?.bool ?? false
         do {
-            // What was judged before the call is in the answer.
-            try store.flush()
+            let warning = flushForReader()
             let events = try store.events(matching: filter)
             var lines = events.map(\.json)[...]
             guard call.wantsMore else {
-                call.reply(["events": .array(Array(lines.suffix(Self.linesPerReply)))])
+                call.reply(Self.reply(Array(lines.suffix(Self.linesPerReply)), warning))
                 return
             }
+            if follows, lines.isEmpty, warning != nil, !call.replyContinues(Self.reply([], warning)) { return }
             while lines.count > Self.linesPerReply || (follows && !lines.isEmpty) {
-                guard call.replyContinues(["events": .array(Array(lines.prefix(Self.linesPerReply)))]) else { return }
+                let part = Self.reply(Array(lines.prefix(Self.linesPerReply)), follows ? warning : nil)
+                guard call.replyContinues(part) else { return }
                 lines = lines.dropFirst(Self.linesPerReply)
             }
             guard follows else {
-                call.reply(["events": .array(Array(lines))])
+                call.reply(Self.reply(Array(lines), warning))
                 return
             }
             filter.afterSequence = events.last?.sequence ?? store.lastSequence
@@ -334,6 +337,20 @@ extension Daemon {
             call.onClose = { [unowned self, unowned call] in followers[ObjectIdentifier(call)] = nil }
         } catch {
             call.fail(.invalidRequest(reason: "the record cannot be read: \(error)"))
+        }
+    }
+
+    private static func reply(_ events: [JSON], _ warning: String?) -> JSON {
+        JSON(present: ["events": .array(events), "warning": JSON(warning)])
+    }
+
+    /// Brings what was judged so far to the record; a warning when that cannot be had now.
+    private func flushForReader() -> String? {
+        do {
+            try store.flush()
+            return nil
+        } catch {
+            return "the newest events wait in memory: \(error)"
         }
     }
 

@@ -49,7 +49,7 @@ extension Daemon {
                 perform(broker.handle(question, in: payload, at: Clock.now()), flushing: false)
             }
         } catch {
-            noteOverload(error)
+            noteOverload(.queues, error)
         }
         flush()
         return count > 0
@@ -65,7 +65,7 @@ extension Daemon {
                 perform(broker.handle(logged(message, packet, bytes), at: now), flushing: false)
             }
         } catch {
-            noteOverload(error)
+            noteOverload(.log, error)
         }
         flush()
         scheduleTick()
@@ -267,15 +267,6 @@ extension Daemon {
         event.reason = .wrongProtocol
         event.process = message.uid.map { ProcessRecord(uid: $0) }
         event.message = "a packet that could not be read"
-        append(event)
-    }
-
-    /// The kernel had more to tell than the socket's buffer holds: those packets were dropped.
-    private func noteOverload(_ error: NetfilterError) {
-        overloads += 1
-        var event = Event(time: Clock.wall(), kind: .alarm)
-        event.reason = .overload
-        event.message = "\(error): packets were refused without being looked at"
         append(event)
     }
 }

@@ -32,6 +32,7 @@ extension Daemon {
         ]
         let health = store.health
         if health.lost > 0 { parts.append("\(health.lost) EVENTS LOST") }
+        if health.replacements > 0 { parts.append("A DAMAGED RECORD WAS SET ASIDE") }
         if let error = health.lastError { parts.append("RECORD NOT WRITTEN: \(error)") }
         parts += warnings.values.sorted()
         return parts.joined(separator: ", ")

@@ -63,15 +63,12 @@ package final class Daemon {
     var loaded = WallTime(microseconds: 0)
     /// Packets that the kernel dropped because a queue or its socket was full.
     var overloads: UInt64 = 0
-    /// What the queues had dropped when that was last looked at; nil where the kernel does not tell.
-    var drops: QueueDrops?
-    var lastDropsLook = Instant(nanoseconds: 0)
     var warnings: [String: String] = [:]
     /// When the processes of the host were last looked through.
     var lastScan = Instant(nanoseconds: 0)
     /// How many elements the last transaction changed, and how long that took.
     var lastTransaction = (elements: 0, span: Instant.Span(nanoseconds: 0))
-    private var toldOfStore: String?
+    var resources = Resources()
 
     /// Loads everything, puts the table in force and opens the control socket.
     ///
@@ -88,6 +85,7 @@ package final class Daemon {
         for warning in policies.warnings { Log.warning("\(warning)") }
 
         cgroups = try Self.explained("finding the cgroup v2 hierarchy") { () throws(Errno) in try CgroupTree() }
+        try Self.probe(cgroups)
         inspector = ProcessInspector(context: configuration.context, cgroups: cgroups)
         guard let cryptography = LibCrypto() else {
             throw StartError(LibCrypto.absence)
@@ -96,6 +94,8 @@ package final class Daemon {
             try Store(directory: configuration.state, journal: service.isThere)
         }
         self.store = store
+        resources.replacements = store.health.replacements
+        if let replacement = store.health.lastReplacement { Log.error(replacement) }
         do {
             table = try Table()
             layout = Layout(
@@ -196,8 +196,11 @@ package final class Daemon {
             deleting: [],
         )
         let rows = try store.grants()
-        let grants = rows.filter { $0.state == .active }.compactMap { Self.grant($0, at: now) }
-        let changes = broker.restore(grants, nextGrant: (rows.map(\.id).max() ?? 0) + 1, at: now)
+        let last = try store.lastMoment()
+        let grants = rows.filter { $0.state == .active }.compactMap { Self.grant($0, at: now, since: last) }
+        let changes = broker.restore(grants, nextGrant: try store.nextGrantNumber(), at: now)
+        if let last { noteStart(since: last) }
+        probeProcesses()
         let pins = broker.restore(try store.pins().map { Self.summary($0, at: now) }, at: now)
         let elements = broker.elements() + changes + pins + (exists ? knownCgroups() : [])
         let begin = Clock.now()
@@ -215,9 +218,7 @@ package final class Daemon {
         )
         if exists, !hadState {
             // The numbers on open connections mean nothing without the state that gave them.
-            Log.warning(
-                "the state is new but connections carry stamps of an earlier one: every connection is judged anew"
-            )
+            alarm("the state is new but connections carry stamps of an earlier one: every connection is judged anew")
             try unstampAll()
         }
         let count = broker.policies.workloads.count
@@ -276,7 +277,8 @@ package final class Daemon {
             endFlights()
             afterPackets { [unowned self] in for identity in openIdentities() { recheck(identity, wasRaised: false) } }
         }
-        drops = try? QueueDrops.current()
+        // Queues that were kept go on counting: what they lost before was told of, or cannot be told apart.
+        resources.queueDrops = (try? QueueLosses.read(of: layout.queues)) ?? 0
         scheduleSweep()
         scheduleGrantSaving()
         record(.daemon, "started, version \(Self.version)")
@@ -331,18 +333,6 @@ package final class Daemon {
         _ = store.append(event)
     }
 
-    /// Says once when the record cannot be written, and once when it can again; nothing is lost as long as memory lasts.
-    private func tellOfStore() {
-        let problem = store.health.lastError.map { "\($0)" }
-        guard problem != toldOfStore else { return }
-        toldOfStore = problem
-        if let problem {
-            Log.error("the record in \(configuration.state) cannot be written: \(problem); events wait in memory")
-        } else {
-            Log.info("the record is written again")
-        }
-    }
-
     // MARK: Time
 
     /// Has the broker look at the clock when something is due, and soon after anything happened.
@@ -366,8 +356,7 @@ package final class Daemon {
             let now = Clock.now()
             broker.setClock(wall: Clock.wall(), at: now)
             perform(broker.tick(at: now))
-            tellOfStore()
-            tellOfDrops(at: now)
+            watchResources(at: now)
             if let next = broker.nextDeadline { setTimer(max(next, now + .milliseconds(1))) }
         }
         timer = (token, deadline)
@@ -375,10 +364,8 @@ package final class Daemon {
 
     private func scheduleSweep() {
         _ = loop.schedule(after: .seconds(10)) { [unowned self] in
-            for id in broker.knownCgroups where cgroups.path(of: id) == nil {
-                perform(broker.forget(cgroup: id))
-                if let path = cgroupPaths.removeValue(forKey: id) { inspector.forget(cgroup: path) }
-            }
+            watchResources(at: Clock.now())
+            sweep(broker.knownCgroups[...])
             scheduleSweep()
         }
     }

@@ -135,6 +135,7 @@ enum ControlCommand {
             "limit": JSON(limit), "name": JSON(name),
         ])
         try ControlClient(path: path).callMore("Log", parameters) { answer in
+            if let warning = answer["warning"]?.string { Command.complain("egressd: \(warning)") }
             for event in answer["events"]?.array ?? [] { print(json ? event.description : Tables.line(event)) }
             fflush(nil)
             return true

@@ -1,0 +1,177 @@
+internal import Broker
+internal import Model
+internal import Netfilter
+internal import Record
+internal import Ruleset
+internal import System
+
+extension Daemon {
+    /// Between two looks while there is something to do; an idle daemon looks when it sweeps.
+    private static let lookInterval = Instant.Span.seconds(1)
+    /// A date that moves by fewer seconds between two looks, or while no daemon runs, was corrected and not set.
+    private static let clockTolerance: Int64 = 2
+    private static let startTolerance: Int64 = 60
+
+    /// Refuses to start where no cgroup can be told from another.
+    static func probe(_ cgroups: CgroupTree) throws(StartError) {
+        guard let root = cgroups.id(of: "/"), cgroups.path(of: root) == "/" else {
+            throw StartError(
+                "\(cgroups.mountPoint): cgroups cannot be found by their ids, and no workload could be told from another; "
+                    + "give egressd CAP_DAC_READ_SEARCH, and let it call open_by_handle_at and name_to_handle_at",
+            )
+        }
+    }
+
+    /// Says what will be missing from the record, and which rules cannot be met.
+    func probeProcesses() {
+        guard !ProcessInspector.seesOthers else { return }
+        warn(
+            "processes",
+            "the processes of other users cannot be looked at: requests are recorded without a process, and rules with "
+                + "'executable' deny; give egressd CAP_SYS_PTRACE",
+        )
+    }
+
+    /// Looks after everything that may run out, and says what did; at most once in a second.
+    func watchResources(at now: Instant) {
+        if let looked = resources.looked, now - looked < Self.lookInterval { return }
+        resources.looked = now
+        watchRecord()
+        watchQueues()
+        watchConnections()
+        watchClock()
+        tellLosses()
+    }
+
+    /// A problem that lasts: logged once, and among the warnings of `ctl status` until it is over; nil ends it.
+    ///
+    /// Whether it is news.
+    @discardableResult
+    func warn(_ key: String, _ problem: String?) -> Bool {
+        let isNew = (warnings[key] == nil) != (problem == nil)
+        warnings[key] = problem
+        if isNew, let problem { Log.warning(problem) }
+        return isNew
+    }
+
+    /// An event that an operator should see at once, and a line in the log.
+    func alarm(_ message: String, reason: Reason? = nil, count: UInt64 = 1) {
+        Log.error(message)
+        var event = Event(time: Clock.wall(), kind: .alarm)
+        event.reason = reason
+        event.count = count
+        event.message = message
+        append(event)
+    }
+
+    // MARK: The kernel
+
+    /// The kernel had more to tell than the socket's buffer holds, or could not be read at all.
+    ///
+    /// Told with the next look.
+    func noteOverload(_ source: Resources.Source, _ error: NetfilterError) {
+        resources.losses[source, default: Resources.Loss()].text = "\(error)"
+        // The queues are counted by the kernel, where it shows its count.
+        if source == .queues, error.code == NetfilterError.noBuffers, watchQueues() { return }
+        resources.losses[source, default: Resources.Loss()].count += 1
+        overloads += 1
+        scheduleTick()
+    }
+
+    private func tellLosses() {
+        for (source, loss) in resources.losses where loss.count > 0 {
+            let text = loss.text.isEmpty ? "the kernel's queues were full" : loss.text
+            alarm("\(text) (\(loss.count)): \(source.consequence)", reason: .overload, count: loss.count)
+        }
+        resources.losses = [:]
+    }
+
+    /// Counts what the kernel dropped because a queue or its socket was full; whether that was anything.
+    @discardableResult
+    private func watchQueues() -> Bool {
+        do throws(Errno) {
+            let drops = try QueueLosses.read(of: layout.queues)
+            if warn("descriptors", nil) { Log.info("there are file descriptors again") }
+            defer { resources.queueDrops = drops }
+            guard drops > resources.queueDrops else { return false }
+            resources.losses[.queues, default: Resources.Loss()].count += drops - resources.queueDrops
+            overloads += drops - resources.queueDrops
+            return true
+        } catch {
+            guard error == .tooManyOpenFiles || error == .tooManyOpenFilesOnHost else {
+                // What may not be read, or is not there, is told by the sockets alone.
+                warn("descriptors", nil)
+                return false
+            }
+            let problem =
+                "no file descriptor is left (\(error)): requests are recorded without a process, rules with 'executable' deny, "
+                + "names are answered SERVFAIL, and callers wait; raise LimitNOFILE"
+            if warn("descriptors", problem) { alarm(problem) }
+            return false
+        }
+    }
+
+    /// Says when the connection table is full: the kernel then drops new connections before anybody judges them.
+    private func watchConnections() {
+        // Where the kernel does not tell, its packets that are lost are all there is to see.
+        guard let limits = try? connections.limits() else { return }
+        let drops = limits.dropped
+        let lost = resources.connectionDrops.map { drops > $0 ? drops - $0 : 0 } ?? 0
+        resources.connectionDrops = drops
+        guard limits.isNearlyFull || lost > 0 else {
+            if warn("connections", nil) { Log.info("the kernel's connection table has room again") }
+            return
+        }
+        let state = lost > 0 ? "full" : "nearly full"
+        let problem =
+            "the kernel's connection table is \(state) (\(limits.entries) of \(limits.limit)): without room new connections "
+            + "are dropped, allowed ones too; raise net.netfilter.nf_conntrack_max"
+        let isNew = warn("connections", problem)
+        if lost > 0 || isNew { alarm("\(problem) (\(lost) dropped)", reason: .overload, count: max(1, lost)) }
+    }
+
+    // MARK: The clock
+
+    /// Says when the date was set: spans and deadlines go by another clock.
+    private func watchClock() {
+        let now = Moment(wall: Clock.wall(), steady: Clock.now())
+        defer { resources.moment = now }
+        guard let last = resources.moment, let drift = now.drift(since: last) else { return }
+        let seconds = drift.nanoseconds / 1_000_000_000
+        guard abs(seconds) >= Self.clockTolerance else { return }
+        alarm("the clock was set \(seconds < 0 ? "back" : "forward") by \(abs(seconds)) s; \(Self.whatItMeans)")
+    }
+
+    /// The same of the time that no daemon ran; nobody can tell a clock that was set forward from a host that was off.
+    func noteStart(since last: Moment) {
+        let now = Moment(wall: Clock.wall(), steady: Clock.now())
+        guard let drift = now.drift(since: last) else { return }
+        let seconds = drift.nanoseconds / 1_000_000_000
+        guard abs(seconds) >= Self.startTolerance else { return }
+        let what = seconds < 0 ? "the clock was set back" : "the host was off, or the clock was set forward,"
+        alarm("\(what) by \(abs(seconds)) s since \(last.wall); \(Self.whatItMeans)")
+    }
+
+    private static let whatItMeans = "events are in the order of their numbers, and approvals last no longer for it"
+
+    // MARK: Cgroups
+
+    /// How many cgroups are looked at before packets have their turn.
+    private static let sweepRound = 256
+
+    /// Forgets cgroups that are gone, some at a time, each time in one transaction.
+    func sweep(_ ids: ArraySlice<UInt64>) {
+        let gone = ids.prefix(Self.sweepRound).filter { id in
+            // Not by asking for the path: that takes a descriptor, and without one every cgroup would seem to be gone.
+            broker.path(ofCgroup: id).map { cgroups.isGone(id, from: $0) } ?? true
+        }
+        for id in gone {
+            perform(broker.forget(cgroup: id), flushing: false)
+            if let path = cgroupPaths.removeValue(forKey: id) { inspector.forget(cgroup: path) }
+        }
+        if !gone.isEmpty { flush() }
+        let rest = ids.dropFirst(Self.sweepRound)
+        guard !rest.isEmpty else { return }
+        afterPackets { [unowned self] in sweep(rest) }
+    }
+}
