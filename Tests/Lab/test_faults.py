@@ -13,6 +13,7 @@ from conftest import JOB, SEED, job_policy
 from daemon import rule
 from families import IPV4
 from lab import PYTHON
+from resources import on_a_small_disk
 
 
 def test_sigkill_under_load(ground, daemon, basic, family):
@@ -176,39 +177,6 @@ def test_a_bad_policy_at_the_start(ground, daemon):
     assert process.wait(10) == 1
     assert "bad.yaml:3:" in daemon.log() and "10.0.0.0/33" in daemon.log()
     assert "egressd" not in ground.host.command("nft", "list", "tables")
-
-
-def on_a_small_disk(ground, daemon, kilobytes):
-    """The state directory on a tmpfs of its own, in this machine's mount namespace but below the lab's directory."""
-    shutil.rmtree(daemon.state)
-    daemon.state.mkdir()
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k,mode=0700", "egressd-lab", daemon.state], check=True
-    )
-    ground.stack.callback(subprocess.run, ["umount", "-l", daemon.state], check=False)
-    ground.stack.callback(daemon.kill)
-
-
-def test_a_full_disk_while_it_runs_opens_nothing(ground, daemon, job, basic, family):
-    on_a_small_disk(ground, daemon, 512)
-    daemon.start(basic)
-    filler = daemon.state / "filler"
-    full = os.open(filler, os.O_WRONLY | os.O_CREAT)
-    try:
-        while True:
-            os.write(full, b"\0" * 4096)
-    except OSError:
-        os.close(full)
-    ports = list(range(20_000, 20_400))
-    outcome = job.do("repeat", to=[family.stranger, 0], ports=ports, count=400, timeout=2)
-    assert outcome["outcomes"] == {"ECONNREFUSED": 400}
-    assert job.tcp(family.storage, 443)["ok"]
-    assert daemon.process.poll() is None, "it died of a full disk"
-    time.sleep(1)
-    assert any("full" in warning for warning in daemon.ctl("status")["warnings"]), daemon.ctl("status")
-    filler.unlink()
-    job.tcp(family.stranger, 20_500)
-    daemon.wait_event(10, to=family.stranger, port=20_500)
 
 
 def test_a_full_disk_at_the_start(ground, daemon, job, basic):

@@ -1,0 +1,170 @@
+"""A /proc that hides processes, missing capabilities, and cgroups that come and go by the thousand."""
+
+import json
+import os
+import statistics
+
+import pytest
+from conftest import JOB, job_policy
+from daemon import policy, rule
+from lab import PYTHON
+from resources import eventually, warned
+
+DAEMON_UID = 2100
+CAPABILITIES = ("net_admin", "sys_ptrace", "dac_read_search")
+
+
+def unprivileged(daemon, *capabilities, hides=True):
+    """What makes a daemon start as under systemd: a user without rights but for these, and a /proc that hides others."""
+    for path in (daemon.directory, daemon.state, daemon.policies):
+        os.chown(path, DAEMON_UID, DAEMON_UID)
+    wanted = ",".join(f"+{name}" for name in capabilities)
+    drop = ["setpriv", f"--reuid={DAEMON_UID}", f"--regid={DAEMON_UID}", "--clear-groups"]
+    drop += [f"--inh-caps={wanted}", f"--ambient-caps={wanted}", "--no-new-privs"]
+    if not hides:
+        return drop
+    return ["unshare", "--mount", "sh", "-c", 'mount -t proc -o hidepid=2 proc /proc && exec "$@"', "sh", *drop]
+
+
+def with_program(ground, family):
+    """Storage for all of the workload, a third place for one program of it."""
+    allow = [rule("storage", family.storage_prefix, [443]), rule("asked", family.third, [443], executable=PYTHON)]
+    return {"job": job_policy(ground, family, allow=allow)}
+
+
+def test_a_proc_that_hides_processes(ground, daemon, job, family):
+    """With the unit's capabilities everything is known all the same."""
+    daemon.write(with_program(ground, family))
+    daemon.launch(*unprivileged(daemon, *CAPABILITIES))
+    daemon.wait_ready()
+    assert not warned(daemon, "CAP_SYS_PTRACE")
+    assert job.tcp(family.storage, 443)["ok"]
+    assert job.tcp(family.third, 443)["ok"]
+    assert job.tcp(family.stranger, 443)["error"] == "ECONNREFUSED"
+    event = daemon.wait_event(to=family.stranger, port=443)
+    assert event["process"]["pid"] == job.pid and event["process"]["executable"] == PYTHON
+    assert event["process"]["cgroup"].endswith(JOB)
+
+
+@pytest.mark.parametrize("hides", [False, True], ids=["shown", "hidden"])
+def test_without_the_right_to_look_at_processes(ground, daemon, job, family, hides):
+    """It starts and says so; rules for a program deny, and who may not be told apart may not approve."""
+    daemon.write(with_program(ground, family))
+    daemon.launch(*unprivileged(daemon, "net_admin", "dac_read_search", hides=hides))
+    eventually(lambda: "ready:" in daemon.log(), "it does not start")
+    assert "give egressd CAP_SYS_PTRACE" in daemon.log()
+    assert job.tcp(family.storage, 443)["ok"]
+    assert job.tcp(family.third, 443)["error"] == "ECONNREFUSED"
+    assert job.tcp(family.stranger, 443)["error"] == "ECONNREFUSED"
+    if hides:
+        status, _, errors = daemon.ctl("status", check=False)
+        assert status == 4 and "cgroup cannot be told" in errors, errors
+        return
+    assert warned(daemon, "CAP_SYS_PTRACE")
+    assert daemon.wait_event(to=family.third, port=443)["reason"] == "wrong-executable"
+    event = daemon.wait_event(to=family.stranger, port=443)
+    assert event["workload"] == "job" and event["process"]["cgroup"].endswith(JOB)
+
+
+def test_without_the_right_to_find_cgroups(ground, daemon, basic):
+    """No workload could be told from another: it does not start."""
+    daemon.write(basic)
+    process = daemon.launch(*unprivileged(daemon, "net_admin", "sys_ptrace"))
+    assert process.wait(10) == 1
+    assert "CAP_DAC_READ_SEARCH" in daemon.log(), daemon.log()
+    assert "egressd" not in ground.host.command("nft", "list", "tables")
+
+
+# Each round: a cgroup is made, a program in it tries a port of its own, and both go.
+CHURN = """
+import json, os, socket, sys, time
+root, address, first, count, uid = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:6])
+family = socket.AF_INET6 if ":" in address else socket.AF_INET
+outcomes, begin = {}, time.monotonic()
+for port in range(first, first + count):
+    path = f"{root}/c{port}"
+    os.mkdir(path)
+    child = os.fork()
+    if child == 0:
+        with open(f"{path}/cgroup.procs", "w") as file:
+            file.write("0")
+        os.setuid(uid)
+        made = socket.socket(family, socket.SOCK_STREAM)
+        made.settimeout(10)
+        os._exit(made.connect_ex((address, port)) % 256)
+    _, status = os.waitpid(child, 0)
+    word = os.strerror(os.waitstatus_to_exitcode(status))
+    outcomes[word] = outcomes.get(word, 0) + 1
+    os.rmdir(path)
+print(json.dumps({"outcomes": outcomes, "seconds": time.monotonic() - begin}))
+"""
+
+
+def churn(ground, family, first, count):
+    """Runs the rounds in the training host; what came of them, and how long it took."""
+    root = ground.cgroups.make("churn.slice")
+    process = ground.spawn(
+        [PYTHON, "-c", CHURN, str(root), family.stranger, str(first), str(count), "1001"], stdout=-1, text=True
+    )
+    return process
+
+
+def connect_times(agent, address, count):
+    times = []
+    for _ in range(count):
+        answer = agent.tcp(address, 443)
+        assert answer["ok"], answer
+        times.append(answer["ms"])
+    return times
+
+
+def test_cgroups_that_come_and_go(ground, daemon, job, basic, family):
+    """As fast as two programs can: each request has its own cgroup's name, others are not kept waiting, nothing is left."""
+    rounds = 500
+    daemon.start({**basic, "churn": policy("churn", ground.glob("churn.slice/*"))})
+    pid = daemon.process.pid
+    idle = statistics.median(connect_times(job, family.storage, 200))
+    known = daemon.ctl("status")["counters"]["cgroups"]
+
+    def load(first):
+        """Two programs at once, while others connect; how long that took these."""
+        runs = [churn(ground, family, first + part * rounds, rounds) for part in range(2)]
+        times = []
+        while any(run.poll() is None for run in runs):
+            times += connect_times(job, family.storage, 20)
+        for run in runs:
+            print(finished(run))
+        ports = set(range(first, first + 2 * rounds))
+        events = [event for event in daemon.events(to=family.stranger) if event["destination"]["port"] in ports]
+        told = {event["destination"]["port"]: event["process"]["cgroup"] for event in events}
+        assert set(told) == ports
+        assert all(path.endswith(f"/churn.slice/c{port}") for port, path in told.items())
+        assert {event["workload"] for event in events} == {"churn"}
+        eventually(lambda: daemon.ctl("status")["counters"]["cgroups"] <= known, "cgroups are not forgotten", 30)
+        return times
+
+    # What the daemon keeps of the last processes and requests is bounded: the first load fills it.
+    load(2000)
+    before = usage(pid)
+    busy = load(4000)
+    after = usage(pid)
+    assert statistics.median(busy) < max(20 * idle, 20), (idle, statistics.median(busy))
+    listing = json.loads(ground.host.command("nft", "-j", "list", "ruleset"))["nftables"]
+    elements = [each["map"].get("elem", []) for each in listing if each.get("map", {}).get("name", "") == "workloads"]
+    assert elements and sum(map(len, elements)) < 100
+    # Two for each of the 256 processes that are remembered, and those that it starts with.
+    assert after[0] < 2 * 256 + 64, f"descriptors: {before[0]} before, {after[0]} after"
+    assert after[1] - before[1] < 12_288, f"resident memory: {before[1]} kB before, {after[1]} kB after"
+
+
+def finished(run):
+    output, _ = run.communicate(timeout=120)
+    answer = json.loads(output)
+    assert set(answer["outcomes"]) == {"Connection refused"}, answer
+    return answer
+
+
+def usage(pid):
+    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+        resident = int(file.read().split("VmRSS:")[1].split()[0])
+    return len(os.listdir(f"/proc/{pid}/fd")), resident
