@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds the fuzz targets and runs each for FUZZ_SECONDS (default 60) on its corpus; stops at the first that fails.
 #
-#   Tests/Fuzz/run.sh [NAME...]          all targets, or these: packet queue log netlink dns tls quic http ssh application
-#                                        reassembler policy
+#   Tests/Fuzz/run.sh [NAME...]          all targets, or these: packet queue log netlink ruleset dns tls quic http ssh
+#                                        application reassembler policy
 #   FUZZ_MINIMISE=1 Tests/Fuzz/run.sh    then keeps what reaches new code as the corpus, as small as it goes
 #
 # What was found is left in .build/fuzz/NAME-crash-*: mend it, and put the input into Tests/Fuzz/corpus/NAME, which the
@@ -13,7 +13,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 sources=$(cd "$here/../../Sources" && pwd)
 build=${FUZZ_BUILD:-$here/../../.build/fuzz}
 seconds=${FUZZ_SECONDS:-60}
-known=(packet queue log netlink dns tls quic http ssh application reassembler policy)
+known=(packet queue log netlink ruleset dns tls quic http ssh application reassembler policy)
 names=("$@")
 [ ${#names[@]} -gt 0 ] || names=("${known[@]}")
 
@@ -54,7 +54,7 @@ target() {
 once Model
 for name in "${names[@]}"; do
     case $name in
-    packet | queue | log | netlink | application)
+    packet | queue | log | netlink | ruleset | application)
         once Wire
         target "$name" "${name^}.swift" Wire.o Model.o
         ;;

@@ -24,6 +24,19 @@ struct CorpusTests {
         }
     }
 
+    @Test("what nf_tables once said is read, with what its rules do")
+    func replaysRulesets() {
+        var effects: RuleEffects = []
+        for (_, bytes) in Corpus.files(of: "ruleset") {
+            for message in RobustnessTests.messages(in: bytes) {
+                let payload = Array(bytes[message.payload])
+                guard let read = try? payload.rulesetMessage(message.type) else { continue }
+                effects.formUnion(read.effects)
+            }
+        }
+        #expect(effects == [.setsConnectionMark, .untracks, .translates, .diverts])
+    }
+
     @Test("still reaches the whole message", arguments: ["queue", "log"])
     func holdsWholeMessages(_ corpus: String) {
         let whole = Corpus.files(of: corpus).filter { _, bytes in

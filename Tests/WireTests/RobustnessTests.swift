@@ -39,7 +39,7 @@ struct RobustnessTests {
     }
 
     /// The messages up to the first that does not fit.
-    private static func messages(in bytes: [UInt8]) -> [NetlinkMessage] {
+    static func messages(in bytes: [UInt8]) -> [NetlinkMessage] {
         var walk = NetlinkMessages()
         var messages: [NetlinkMessage] = []
         while let message = try? bytes.next(&walk) { messages.append(message) }
