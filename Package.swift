@@ -121,6 +121,7 @@ let package = Package(
         tests("SystemTests", ["Model", "System"]),
         tests("CoverageTests", ["Model", "Policy", "Ruleset", "Coverage"]),
         tests("SurveyTests", ["Model", "Policy", "Coverage", "System", "Survey"]),
+        tests("NetfilterTests", ["Wire", "Netfilter"]),
         tests("RecordTests", ["Model", "Record"]),
         tests("ControlTests", ["Model", "System", "Control"]),
         tests("CryptoTests", ["Wire", "Crypto"], fixtures: true),

@@ -6,12 +6,12 @@
 // * A workload's connections to port 53 are redirected to the resolver's port on 127.0.0.1 and ::1 (8053), before the
 //   nat chains of others see them. Nobody else's connection is translated.
 // * The connection mark of every connection of the host is ours (``Stamp``): a foreign rule that sets it (CONNMARK, `ct mark
-//   set`) makes the connection unknown, which is refused, never let through. Routing rules are left alone, and so are packet
-//   marks but for one: a packet that reaches the resolver's port over loopback gets the connection's mark (input hook, after
-//   routing), in place of what its sender set.
+//   set`) makes the connection unknown, which is refused, unless it sets a stamp that is valid; either is an alarm
+//   (``ForeignRuleset``). Routing rules are left alone, and so are packet marks but for one: a packet that reaches the
+//   resolver's port over loopback gets the connection's mark (input hook, after routing), in place of what its sender set.
 // * Queues `queue`…`queue + 14` and the log groups `queue` and `queue + 1` of the configuration.
 // * Where the kernel has both flags (6.9 and later) the table is owned and persists: others can neither flush nor delete it,
-//   and it outlives the daemon. Elsewhere `nft flush ruleset` takes it away; nothing has rules then.
+//   and it outlives the daemon. Elsewhere what others do to it is heard at once (``RulesetWatch``) and put back.
 // * A new daemon adopts the table in one transaction; a daemon whose owner lives is refused by the kernel.
 //
 // What the kernel taught (Linux 6.18, libnftnl 1.2.4, nft 1.0.6):
@@ -30,6 +30,11 @@
 // * Two connections of one socket that are redirected to one port differ in nothing but their source port: the kernel
 //   changes one. The socket's own port is in conntrack's original direction.
 // * The single answer to IPCTNL_MSG_CT_GET carries NLM_F_MULTI, and no NLMSG_DONE follows: ask for an acknowledgement.
+// * While anybody listens to NFNLGRP_NFTABLES every element that changes becomes a message of 4 KiB, kept until the end of the
+//   transaction: 2 µs each, and 100,000 elements take five times as long. Unheard it costs nothing.
+// * When the last base chain goes, connection tracking ends, but its entries and their marks stay: open connections are
+//   known again. What is opened meanwhile has no entry, and begins one in its middle, without a mark.
+// * A chain of the same priority that is added later comes first.
 // * The echo of a removed element (NLM_F_ECHO) has its last counter and the sequence number 0.
 internal import CNetfilter
 package import Ruleset
@@ -51,23 +56,25 @@ package struct Features: Hashable, Sendable {
 ///
 /// Changes are transactions: all of one, or nothing. Not thread-safe.
 package final class Table {
-    private let socket: Int32
-    private let transaction: Transaction
+    let socket: Int32
+    let transaction: Transaction
     package let features: Features
+    /// Who hears what others do to the table; does not listen during large transactions.
+    package var watch: RulesetWatch?
 
     // NFT_TABLE_F_OWNER and NFT_TABLE_F_PERSIST of include/uapi/linux/netfilter/nf_tables.h.
     static let owner: UInt32 = 0x2
     static let persist: UInt32 = 0x4
     static let ownerAndPersist = owner | persist
-    private static let inet: UInt8 = 1
+    static let inet: UInt8 = 1
 
-    /// Opens the netlink socket that will own the table, and tries what the kernel can do.
-    package init() throws(NetfilterError) {
+    /// Opens the netlink socket that will own the table, unless it is not to, and tries what the kernel can do.
+    package init(owns: Bool = true) throws(NetfilterError) {
         // NETLINK_NETFILTER of include/uapi/linux/netlink.h. Answers to a large transaction are many.
         let socket = try check(enf_open(12, 16 << 20), "opening a netfilter socket")
         self.socket = socket
         do throws(NetfilterError) {
-            self.features = try Self.probe(socket)
+            self.features = try Self.probe(socket, owns: owns)
         } catch {
             enf_close(socket)
             throw error
@@ -78,7 +85,7 @@ package final class Table {
     deinit { enf_close(socket) }
 
     /// Makes a table of another name for a moment, once for every feature.
-    private static func probe(_ socket: Int32) throws(NetfilterError) -> Features {
+    private static func probe(_ socket: Int32, owns: Bool) throws(NetfilterError) -> Features {
         let name = "egressd-probe"
         func tries(flags: UInt32, queueExpression: Bool?) throws(NetfilterError) -> NetfilterError? {
             let transaction = Transaction(table: name, usesQueueExpression: queueExpression ?? false)
@@ -109,32 +116,41 @@ package final class Table {
         }
         return Features(
             queueExpression: expression == nil,
-            ownedTable: try tries(flags: ownerAndPersist, queueExpression: nil) == nil,
+            ownedTable: try owns ? tries(flags: ownerAndPersist, queueExpression: nil) == nil : false,
         )
     }
 
     /// Whether the table is there, made by an earlier daemon.
-    package func exists() throws(NetfilterError) -> Bool {
+    package func exists() throws(NetfilterError) -> Bool { try flags() != nil }
+
+    /// The table's NFT_TABLE_F_*; nil when there is none.
+    private func flags() throws(NetfilterError) -> UInt32? {
         var flags: UInt32 = 0
         let result = unsafe enf_table_get(socket, Self.inet, Layout.table, &flags)
-        if result == -NetfilterError.notFound { return false }
+        if result == -NetfilterError.notFound { return nil }
         try check(result, "looking for table inet \(Layout.table)")
-        return true
+        return flags
     }
 
     /// Puts the table in force in one transaction, whatever was there: no packet meets half of it.
     ///
     /// Sets keep their identity and get their elements anew, rules are replaced. When an earlier version's sets differ,
-    /// the table is made anew in the same transaction.
-    package func install(_ layout: Layout, elements: [ElementChange]) throws(NetfilterError) {
+    /// the table is made anew in the same transaction; so it is with `isAnew`, which leaves nothing of others in it.
+    package func install(
+        _ layout: Layout,
+        elements: [ElementChange],
+        isAnew: Bool = false,
+    ) throws(NetfilterError) {
         do throws(NetfilterError) {
-            try install(layout, elements: elements, over: nil)
+            try install(layout, elements: elements, over: isAnew ? .ours : nil)
         } catch  where error.code == NetfilterError.exists || error.code == NetfilterError.busy || error.code == 22 {
             guard try exists() else { throw error }
             try install(layout, elements: elements, over: .ours)
-        } catch  where error.code == NetfilterError.notSupported {
-            guard try exists() else { throw error }
-            try install(layout, elements: elements, over: .somebodys)
+        } catch  where error.code == NetfilterError.notSupported || error.code == NetfilterError.notPermitted {
+            guard let flags = try flags(), error.code == NetfilterError.notSupported || !features.ownedTable else {
+                throw error
+            }
+            try install(layout, elements: elements, over: flags & Self.owner == 0 ? .somebodys : .owned)
         }
     }
 
@@ -142,6 +158,8 @@ package final class Table {
     private enum Standing {
         /// Adopted first: the kernel refuses to delete it even when its owner is gone.
         case ours
+        /// Made with an owner, which it is not to have any more.
+        case owned
         /// Made without an owner, which cannot be changed.
         case somebodys
     }
@@ -152,7 +170,7 @@ package final class Table {
         over standing: Standing?,
     ) throws(NetfilterError) {
         let flags = features.ownedTable ? Self.ownerAndPersist : 0
-        if standing != .somebodys { transaction.addTable(flags: flags) }
+        if standing != .somebodys { transaction.addTable(flags: standing == .owned ? Self.ownerAndPersist : flags) }
         if standing != nil {
             transaction.deleteTable()
             transaction.addTable(flags: flags)
@@ -167,7 +185,12 @@ package final class Table {
         for chain in chains {
             for rule in chain.rules { transaction.addRule(rule, to: chain.name) }
         }
-        try transaction.commit(socket, "installing table inet \(Layout.table)")
+        do throws(NetfilterError) {
+            try commit("installing table inet \(Layout.table)")
+        } catch {
+            // What may not be done at all was refused to the probe already.
+            throw NetfilterError(code: error.code, operation: error.operation, isTaken: true)
+        }
     }
 
     /// Takes the table away, and with it every refusal; nothing when there is none.
@@ -178,11 +201,11 @@ package final class Table {
         do throws(NetfilterError) {
             transaction.addTable(flags: features.ownedTable ? Self.ownerAndPersist : 0)
             transaction.deleteTable()
-            try transaction.commit(socket, "removing table inet \(Layout.table)")
+            try commit("removing table inet \(Layout.table)")
         } catch  where error.code == NetfilterError.notSupported {
             // Somebody made it without an owner; who has none needs no adoption.
             transaction.deleteTable()
-            try transaction.commit(socket, "removing table inet \(Layout.table)")
+            try commit("removing table inet \(Layout.table)")
         }
     }
 
@@ -201,7 +224,7 @@ package final class Table {
             for rule in chain.rules { transaction.addRule(rule, to: chain.name) }
         }
         do throws(NetfilterError) {
-            try transaction.commit(socket, "\(isOn ? "beginning" : "ending") the redirection of requests for names")
+            try commit("\(isOn ? "beginning" : "ending") the redirection of requests for names")
         } catch {
             guard !isOn, error.code == NetfilterError.notFound else { throw error }
         }
@@ -211,46 +234,12 @@ package final class Table {
     package func apply(_ changes: [ElementChange]) throws(NetfilterError) {
         for change in changes { transaction.change(change) }
         guard !transaction.isEmpty else { return }
-        try transaction.commit(socket, "changing elements of table inet \(Layout.table)")
+        try commit("changing elements of table inet \(Layout.table)")
     }
 
     /// Replaces all elements of these sets, and changes others, in one transaction.
     package func replace(_ sets: [String], _ changes: [ElementChange]) throws(NetfilterError) {
         for set in sets { transaction.flushElements(of: set) }
         try apply(changes)
-    }
-
-    /// How many packets each element of a counting set has met, by key.
-    package func counts(of set: String) throws(NetfilterError) -> [[UInt8]: UInt64] {
-        var counts = Counts()
-        let result = unsafe withUnsafeMutablePointer(to: &counts) { pointer in
-            unsafe enf_elements_dump(socket, Self.inet, Layout.table, set, pointer) { context, key, length, packets in
-                let bytes = unsafe Array(UnsafeBufferPointer(start: key, count: Int(length)))
-                unsafe context?.assumingMemoryBound(to: Counts.self).pointee.byKey[bytes] = packets
-            }
-        }
-        try check(result, "reading the counters of set \(set)")
-        return counts.byKey
-    }
-
-    /// Removes an element and says how many packets it had met when none could find it any more; nil: not there.
-    package func take(_ element: SetElement, from set: String) throws(NetfilterError) -> UInt64? {
-        var packets: UInt64 = 0
-        let result = unsafe enf_element_take(
-            socket,
-            Self.inet,
-            Layout.table,
-            set,
-            element.key,
-            UInt32(element.key.count),
-            &packets,
-        )
-        if result == -NetfilterError.notFound { return nil }
-        try check(result, "taking a counter from set \(set)")
-        return packets
-    }
-
-    private struct Counts {
-        var byKey: [[UInt8]: UInt64] = [:]
     }
 }

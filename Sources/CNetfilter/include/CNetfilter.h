@@ -111,6 +111,20 @@ int enf_element_take(int fd, uint8_t family, const char *table, const char *set,
 // Whether the table is there; 0, -ENOENT, or another error. *ret_flags are NFT_TABLE_F_*.
 int enf_table_get(int fd, uint8_t family, const char *table, uint32_t *ret_flags);
 
+// ---- watching the ruleset --------------------------------------------------------------------------------------------
+
+// The port id of a netlink socket: what its requests are known by in the notifications of others.
+int enf_port(int fd, uint32_t *ret_port);
+// Joins or leaves the group that hears of every change of the ruleset (NFNLGRP_NFTABLES).
+int enf_ruleset_watch(int fd, bool joins);
+// Has the kernel leave out what the socket of this port causes.
+int enf_ignore_port(int fd, uint32_t port);
+// Asks for one object or all of a kind (type: NFT_MSG_GET*), of one table and chain where they are given, and calls back for
+// each answer: its netlink type and its payload. -EINTR: the ruleset changed meanwhile.
+typedef void (*enf_ruleset_callback)(void *_Nullable context, uint16_t type, const uint8_t *payload, size_t length);
+int enf_ruleset_ask(int fd, uint32_t sequence, uint16_t type, bool dump, uint8_t family, const char *_Nullable table,
+                    const char *_Nullable chain, void *_Nullable context, enf_ruleset_callback callback);
+
 // ---- queues and logs -------------------------------------------------------------------------------------------------
 
 // Binds a queue: copy mode packet, its length, flags (UID_GID, GSO; never fail-open). Every message is acknowledged.
