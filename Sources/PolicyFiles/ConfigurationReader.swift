@@ -8,7 +8,7 @@ package struct ConfigurationReader {
     private static let socketPathLimit = 107
 
     private static let keys = [
-        "policies", "mode", "unidentified", "dns", "control", "state", "roles", "context", "queue",
+        "policies", "mode", "unidentified", "dns", "control", "state", "roles", "context", "queue", "owner",
     ]
 
     /// Reads a configuration from its bytes; throws every mistake in it.
@@ -42,6 +42,7 @@ package struct ConfigurationReader {
         }
         if let node = members["context"] { configuration.context = context(node) }
         if let node = members["queue"] { configuration.queue = queue(node) ?? 0 }
+        if let node = members["owner"] { configuration.owner = choice(node, "owner") ?? .auto }
         return configuration
     }
 

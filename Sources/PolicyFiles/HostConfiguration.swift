@@ -16,6 +16,14 @@ package struct HostConfiguration: Hashable, Sendable {
         case deny
     }
 
+    /// Whether the kernel keeps others away from egressd's table.
+    package enum Owner: String, Sendable, CaseIterable {
+        /// Where it can (Linux 6.9 and later).
+        case auto
+        /// As before Linux 6.9: what others do to the table is put back.
+        case off
+    }
+
     /// The folder of the policy files.
     package var policies = "/etc/egressd/policies"
     package var mode = Mode.enforce
@@ -40,6 +48,7 @@ package struct HostConfiguration: Hashable, Sendable {
     package var context: [String] = []
     /// The first netfilter queue number.
     package var queue: UInt16 = 8100
+    package var owner = Owner.auto
     /// The file this was read from, as it was given.
     package var path = ""
 

@@ -60,6 +60,7 @@ struct LoaderTests {
                 roles: {approver: ops, viewer: devs}
                 context: [A, _b1]
                 queue: 7
+                owner: off
                 """
             Files.write(text, to: folder + "/c.yaml")
             let read = try Fixtures.loader().loadConfiguration(folder + "/c.yaml")
@@ -82,6 +83,7 @@ struct LoaderTests {
             expected.viewerGroup = "devs"
             expected.context = ["A", "_b1"]
             expected.queue = 7
+            expected.owner = .off
             expected.path = folder + "/c.yaml"
             #expect(read == expected)
         }
