@@ -82,12 +82,16 @@ extension Broker {
 
     /// Ends the wait for first flights of identities that are gone, and of sockets that another one has now: whoever judged
     /// them later would judge by the wrong policy, or as if they had been judged.
-    mutating func giveUpFlights(at now: Instant, where isMeant: (Flow) -> Bool) -> [BrokerAction] {
+    mutating func giveUpFlights(
+        at now: Instant,
+        because message: String = "its workload is gone, or another one has its cgroup",
+        where isMeant: (Flow) -> Bool,
+    ) -> [BrokerAction] {
         flows.keys(where: isMeant).flatMap { key -> [BrokerAction] in
             guard let flow = flows.take(key) else { return [] }
             // What was only observed goes on, and is judged as whoever's it is by now.
             let decision = refusal(.revoked, of: flow.decision)
-            return end(flow, key, decision, "its workload is gone, or another one has its cgroup", at: now)
+            return end(flow, key, decision, message, at: now)
         }
     }
 

@@ -18,7 +18,7 @@ extension Broker {
     private static let grantSlack = Instant.Span.seconds(2)
 
     /// The element that a grant should have; nil when a deny covers it, its workload is gone or its time is up.
-    private func element(of grant: Grant, at now: Instant) -> GrantElement? {
+    func element(of grant: Grant, at now: Instant) -> GrantElement? {
         let end = grant.expiry + Self.grantSlack
         guard let destination = grant.subject.destination, let assignment = assignments[grant.workload],
             let workload = policies[grant.workload], isGrantable(workload, destination), now < end

@@ -92,7 +92,7 @@ extension Broker {
         }
     }
 
-    private static func set(_ address: IPAddress) -> String { address.isV4 ? "pins4" : "pins6" }
+    static func set(_ address: IPAddress) -> String { address.isV4 ? "pins4" : "pins6" }
 
     private static func element(
         _ identity: Identity,
@@ -125,7 +125,7 @@ extension Broker {
         return change.add.isEmpty ? [] : [change]
     }
 
-    private static func element(
+    static func element(
         _ identity: Identity,
         _ address: IPAddress,
         _ port: ServicePort,

@@ -94,6 +94,12 @@ struct KernelModel {
         }
     }
 
+    /// Another tool took the table away.
+    mutating func lose() {
+        sets = [:]
+        intervals = [:]
+    }
+
     mutating func clear(_ names: [String]) {
         for name in names { sets[name] = nil }
     }

@@ -101,6 +101,7 @@ struct Simulation {
         case 89..<94: approve()
         case 94..<97: revoke()
         case 97..<98: if weather != .calm { loseCgroup() }
+        case 98..<99: if weather != .calm { loseTable() }
         default: settleLate()
         }
         check("step")
