@@ -93,6 +93,8 @@ package enum ControlInterface {
           unidentified: string,
           started: string,
           loaded: string,
+          # Whether the table stands: intact, or why not; and how often another tool's changes were undone.
+          ruleset: string,
           workloads: int,
           grants: int,
           requests: int,

@@ -19,7 +19,7 @@ package enum Boot {
             Log.info("mode observe: nothing is refused, and nothing was closed")
             return
         }
-        let table = try Table()
+        let table = try Table(owns: configuration.owner == .auto)
         guard try !table.exists() else {
             Log.info("table inet \(Layout.table) stands already")
             return

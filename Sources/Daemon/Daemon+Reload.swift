@@ -41,6 +41,7 @@ extension Daemon {
             ("queue", kept.queue != self.configuration.queue), ("mode", kept.mode != self.configuration.mode),
             ("context", kept.context != self.configuration.context),
             ("dns: port", kept.dnsPort != self.configuration.dnsPort),
+            ("owner", kept.owner != self.configuration.owner),
         ] where differs {
             Log.warning("\(configurationPath): '\(name)' changes only with a restart")
         }
@@ -51,6 +52,7 @@ extension Daemon {
         kept.mode = self.configuration.mode
         kept.context = self.configuration.context
         kept.dnsPort = self.configuration.dnsPort
+        kept.owner = self.configuration.owner
         let now = Clock.now()
         let reading = now - begin
         broker.setClock(wall: Clock.wall(), at: now)

@@ -100,7 +100,7 @@ extension Daemon {
         asked { () throws(NetfilterError) in try connections.list(mark: 0, mask: 0) }
     }
 
-    private func list(_ transport: Transport) -> [SocketInfo] {
+    func list(_ transport: Transport) -> [SocketInfo] {
         asked { () throws(NetfilterError) in
             try sockets.list(transport, states: transport == .tcp ? Self.openStates : .max)
         }
@@ -116,7 +116,7 @@ extension Daemon {
         }
     }
 
-    private func owner(_ socket: SocketInfo) -> Identity? {
+    func owner(_ socket: SocketInfo) -> Identity? {
         path(of: socket.cgroup).map { broker.identity(path: $0, uid: socket.uid).identity }
     }
 

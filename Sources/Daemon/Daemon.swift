@@ -40,6 +40,8 @@ package final class Daemon {
     var control: ControlServer?
     var names: NameService?
     var upstreamWatch: FileWatch?
+    /// What other tools do to the ruleset.
+    var ruleset: RulesetGuard?
     /// Whether requests for names are redirected to the resolver.
     var isRedirecting = false
     /// Whether the table was there when the daemon started.
@@ -97,7 +99,7 @@ package final class Daemon {
         resources.replacements = store.health.replacements
         if let replacement = store.health.lastReplacement { Log.error(replacement) }
         do {
-            table = try Table()
+            table = try Table(owns: configuration.owner == .auto)
             layout = Layout(
                 firstQueue: configuration.queue,
                 observesOnly: configuration.mode == .observe,
@@ -128,6 +130,8 @@ package final class Daemon {
             () throws(Errno) in
             try NameService(self, port: configuration.dnsPort, upstreams: Self.upstreams(configuration))
         }
+        // Before the table is in force: what others do to it from then on is heard.
+        ruleset = try RulesetGuard(self)
         try adopt()
         started = Clock.wall()
         loaded = started
@@ -183,7 +187,7 @@ package final class Daemon {
         let exists = try table.exists()
         Log.info(
             "kernel: packets are asked about through \(table.features.queueExpression ? "the nft queue expression" : "the NFQUEUE target (no nft queue expression)")"
-                + "; the table is \(table.features.ownedTable ? "owned and persists" : "not owned (before Linux 6.9): 'nft flush ruleset' removes it")",
+                + "; the table is \(table.features.ownedTable ? "owned and persists" : "not owned (\(configuration.owner == .off ? "owner: off" : "before Linux 6.9")): what others do to it is put back")",
         )
         isAdopted = exists
         broker.restore(try store.requests().map(Self.summary), nextRequest: try store.nextRequestNumber())
@@ -272,6 +276,7 @@ package final class Daemon {
         _ = try loop.add(log.descriptor, .read) { [unowned self] _ in readLog() }
         _ = try loop.add(store.committed, .read) { [unowned self] _ in serveFollowers() }
         watchUpstreams()
+        try ruleset?.start()
         // What the policy became while no daemon ran counts for what is open, too.
         if isAdopted {
             endFlights()
@@ -291,6 +296,7 @@ package final class Daemon {
     private func stop() {
         service.tell(.stopping)
         control?.close()
+        ruleset?.stop()
         saveRequests()
         saveGrantTimes()
         // What the kernel has counted is taken from it only when it can be stored; else the next start finds it there.

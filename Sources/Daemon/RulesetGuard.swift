@@ -1,0 +1,215 @@
+internal import Broker
+internal import Model
+internal import Netfilter
+internal import Ruleset
+internal import System
+internal import Wire
+
+/// Sees what other tools do to the ruleset: puts back what is egressd's, and says what of theirs concerns it.
+final class RulesetGuard {
+    /// How often the generation is looked at.
+    private static let interval = Instant.Span.milliseconds(500)
+    /// How soon after a change was heard the ruleset is looked through: changes come in bursts.
+    private static let pause = Instant.Span.milliseconds(100)
+    /// In how many looks x_tables is looked at once, of which nobody is told.
+    private static let legacyLooks = 20
+
+    unowned let daemon: Daemon
+    private let reader: RulesetReader
+    private let watch: RulesetWatch?
+    /// Heard, and not acted upon yet.
+    private var unsettled: [RulesetWatch.Heard] = []
+    private var generation: UInt32?
+    private var foreign = ForeignRuleset()
+    private var legacy: Set<String> = []
+    private var looks = 0
+    private var isLookingSoon = false
+    private var bursts = AlarmBursts()
+    private var burstTimer: TimerToken?
+    /// How often the table was put back.
+    private(set) var restorations = 0
+    /// Why the table could not be put back; nil when it stands.
+    private(set) var failure: String?
+
+    /// Begins to listen where others can change the table.
+    init(_ daemon: Daemon) throws {
+        self.daemon = daemon
+        reader = try RulesetReader()
+        watch = daemon.table.features.ownedTable ? nil : try RulesetWatch(ignoring: try daemon.table.port)
+        daemon.table.watch = watch
+        // Not from within the transaction that missed it.
+        watch?.whenMissed = { [unowned self] in daemon.loop.defer { [unowned self] in hear() } }
+    }
+
+    /// Looks at what is there, and at every change from now on.
+    func start() throws {
+        if let watch { _ = try daemon.loop.add(watch.descriptor, .read) { [unowned self] _ in hear() } }
+        generation = try? reader.generation()
+        foreign = (try? reader.foreign()) ?? foreign
+        legacy = LegacyTables.names()
+        // What stands at every start is no alarm at every start.
+        for finding in foreign.findings {
+            if finding.isHarmful { Log.warning(finding.text) } else { Log.info(finding.text) }
+        }
+        for name in legacy.sorted() { Log.info(Self.legacyText(name)) }
+        warn()
+        scheduleLook()
+    }
+
+    /// Tells of what was counted so far, for a daemon that stops.
+    func stop() { tellEnded(all: true) }
+
+    /// One line for `ctl status`.
+    var status: String {
+        if let failure { return "NOT IN FORCE: \(failure)" }
+        let times = restorations == 0 ? "" : ", put back \(restorations) time\(restorations == 1 ? "" : "s")"
+        return "intact, generation \(generation ?? 0)\(times)"
+    }
+
+    // MARK: Others' hands on the table
+
+    private func hear() {
+        guard let watch else { return }
+        let begin = Clock.now()
+        let heard = unsettled + watch.read()
+        unsettled = []
+        if watch.hasMissed || heard.contains(where: \.message.isOurs) {
+            // Taken back first: what is missed from here on is another time.
+            watch.hasMissed = false
+            putBack(since: begin, heard)
+        }
+        if heard.contains(where: { !$0.message.isOurs }) { lookSoon() }
+    }
+
+    private func putBack(since begin: Instant, _ early: [RulesetWatch.Heard]) {
+        let isAnew = daemon.isForeign(early.map(\.message).filter(\.isOurs))
+        let span: Instant.Span
+        do throws(NetfilterError) {
+            span = try daemon.putBack(isAnew: isAnew) - begin
+        } catch {
+            return fail(error)
+        }
+        restorations += 1
+        failure = nil
+        daemon.warnings["table"] = nil
+        // The rest of the other's transaction, which says at its end whose it was, is there by now; and perhaps another.
+        let (late, next) = watch.map { $0.split($0.read()) } ?? ([], [])
+        if !next.isEmpty {
+            unsettled = next
+            daemon.loop.defer { [unowned self] in hear() }
+        }
+        let heard = early + late
+        let ours = heard.filter(\.message.isOurs)
+        let table = "inet \(Layout.table)"
+        let summary =
+            ours.isEmpty
+            ? "table \(table) was changed or deleted, and by whom was not heard"
+            : RulesetMessage.summary(of: table, ours.map(\.message)) + doers(of: ours, in: heard)
+        alarm(about: table, "\(summary); put back after \(span.milliseconds) ms")
+    }
+
+    /// Who made these changes, as far as the kernel said.
+    private func doers(of changes: [RulesetWatch.Heard], in heard: [RulesetWatch.Heard]) -> String {
+        let ports = Set(changes.map(\.port))
+        var doers: [String] = []
+        for end in heard where end.message.subject == .generation && ports.contains(end.port) {
+            let doer = "\(end.message.processName) (pid \(end.message.process))"
+            if !doers.contains(doer) { doers.append(doer) }
+        }
+        guard !doers.isEmpty else { return "" }
+        return ", by " + doers.prefix(3).joined(separator: ", ") + (doers.count > 3 ? " and others" : "")
+    }
+
+    private func fail(_ error: NetfilterError) {
+        let mend = "find who holds it with 'nft list tables', end that program, and restart egressd"
+        let text = "table inet \(Layout.table) cannot be put back: \(error); \(mend)"
+        failure = "\(error)"
+        daemon.warnings["table"] = text
+        alarm(about: "failure", text)
+    }
+
+    // MARK: The rest of the ruleset
+
+    private func lookSoon() {
+        guard !isLookingSoon else { return }
+        isLookingSoon = true
+        _ = daemon.loop.schedule(after: Self.pause) { [unowned self] in
+            isLookingSoon = false
+            look()
+        }
+    }
+
+    private func scheduleLook() {
+        _ = daemon.loop.schedule(after: Self.interval) { [unowned self] in
+            look()
+            looks += 1
+            if looks.isMultiple(of: Self.legacyLooks) { lookAtLegacy() }
+            scheduleLook()
+        }
+    }
+
+    private func look() {
+        let now = try? reader.generation()
+        guard failure != nil || now != generation else { return }
+        generation = now
+        guard let found = try? reader.foreign(since: foreign) else { return }
+        if !found.hasOurs || failure != nil {
+            putBack(since: Clock.now(), watch?.read() ?? [])
+        }
+        let known = Set(foreign.findings)
+        foreign = found
+        var new: [String: [String]] = [:]
+        for finding in found.findings where !known.contains(finding) {
+            new[finding.table, default: []].append(finding.text)
+        }
+        for (table, texts) in new.sorted(by: { $0.key < $1.key }) {
+            alarm(about: table, texts.prefix(4).joined(separator: "; ") + (texts.count > 4 ? "; and more" : ""))
+        }
+        warn()
+    }
+
+    private func lookAtLegacy() {
+        let found = LegacyTables.names()
+        for name in found.subtracting(legacy).sorted() { alarm(about: name, Self.legacyText(name)) }
+        legacy = found
+    }
+
+    private static func legacyText(_ name: String) -> String {
+        "table \(name) of x_tables is there: what it accepts does not pass for it, but changes to it are not seen"
+    }
+
+    /// What breaks connections stays in `ctl status` as long as it is there.
+    private func warn() {
+        let harmful = foreign.findings.filter(\.isHarmful)
+        let more = harmful.count > 1 ? " (and \(harmful.count - 1) more: 'nft list ruleset')" : ""
+        daemon.warnings["foreign"] = harmful.first.map { $0.text + more }
+    }
+
+    // MARK: Alarms
+
+    private func alarm(about subject: String, _ message: String) {
+        guard bursts.isTold(subject, message, at: Clock.now()) else { return scheduleEnd() }
+        Log.warning(message)
+        daemon.record(.alarm, message)
+    }
+
+    private func scheduleEnd() {
+        guard burstTimer == nil, let deadline = bursts.deadline else { return }
+        burstTimer = daemon.loop.schedule(at: deadline) { [unowned self] in
+            burstTimer = nil
+            tellEnded()
+        }
+    }
+
+    private func tellEnded(all: Bool = false) {
+        for (message, count) in bursts.takeEnded(at: Clock.now(), all: all) {
+            let text = "\(message) (the last of \(count) more within \(AlarmBursts.span.nanoseconds / 1_000_000_000) s)"
+            Log.warning(text)
+            var event = Event(time: Clock.wall(), kind: .alarm)
+            event.message = text
+            event.count = count
+            daemon.append(event)
+        }
+        if !all { scheduleEnd() }
+    }
+}
