@@ -51,7 +51,12 @@ int clx_stat(int directory, const char *path, int flags, struct clx_file *ret_fi
     struct stat status;
     if (fstatat(directory, path, &status, flags | AT_NO_AUTOMOUNT) < 0)
         return -errno;
-    *ret_file = (struct clx_file){.device = status.st_dev, .inode = status.st_ino, .mode = status.st_mode};
+    *ret_file = (struct clx_file){
+        .device = status.st_dev,
+        .inode = status.st_ino,
+        .mode = status.st_mode,
+        .links = (uint32_t)status.st_nlink,
+    };
     return 0;
 }
 

@@ -1,5 +1,6 @@
 #include "CLinux.h"
 
+#include <dirent.h>
 #include <grp.h>
 #include <limits.h>
 #include <poll.h>
@@ -8,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/vfs.h>
 
 enum { KCMP_FILES_TYPE = 2, KERNFS_HANDLE = 0xfe, CGROUP2_MAGIC = 0x63677270 };
@@ -89,7 +91,57 @@ int64_t clx_socket_inode(int directory, const char *path) {
     return inode;
 }
 
-int64_t clx_socket_inode_at(int directory, const char *prefix, int number) {
+// The number behind a tab after this word at the start of a line; -1 when there is none.
+static int64_t field(const char *text, const char *word) {
+    size_t length = strlen(word);
+    for (const char *line = text; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, word, length) == 0 && line[length] == '\t')
+            return strtoll(line + length + 1, NULL, 10);
+    }
+    return -1;
+}
+
+static int read_record(int directory, const char *path, char *text, size_t capacity) {
+    ssize_t length = clx_read_file(directory, path, text, capacity - 1);
+    if (length < 0)
+        return (int)length;
+    text[length] = 0;
+    return 0;
+}
+
+// proc_pid_fdinfo(5): what lies on the mount of all sockets is a socket. `ino` is there from Linux 5.14 on.
+static int64_t recorded_inode(int directory, const char *path, int sockets) {
+    char text[256];
+    int result = read_record(directory, path, text, sizeof text);
+    if (result < 0)
+        return result;
+    int64_t inode = field(text, "ino:");
+    return field(text, "mnt_id:") == sockets && inode > 0 ? inode : 0;
+}
+
+static int64_t inode_at(int directory, const char *path, int sockets) {
+    return sockets < 0 ? clx_socket_inode(directory, path) : recorded_inode(directory, path, sockets);
+}
+
+int clx_socket_mount(int socket) {
+    char path[64], text[256];
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", socket);
+    int result = read_record(AT_FDCWD, path, text, sizeof text);
+    if (result < 0)
+        return result;
+    int64_t mount = field(text, "mnt_id:");
+    return mount < 0 || field(text, "ino:") < 0 ? -EOPNOTSUPP : (int)mount;
+}
+
+ssize_t clx_process_memory(int32_t pid, uint64_t address, void *buffer, size_t length) {
+    struct iovec here = {.iov_base = buffer, .iov_len = length};
+    struct iovec there = {.iov_base = (void *)(uintptr_t)address, .iov_len = length};
+    ssize_t count = process_vm_readv(pid, &here, 1, &there, 1, 0);
+    return count < 0 ? -errno : count;
+}
+
+int64_t clx_socket_inode_at(int directory, const char *prefix, int number, int sockets) {
     char path[64], digits[12];
     size_t length = strlen(prefix);
     if (length > 40 || number < 0)
@@ -104,7 +156,7 @@ int64_t clx_socket_inode_at(int directory, const char *prefix, int number) {
     while (count)
         path[length++] = digits[--count];
     path[length] = 0;
-    return clx_socket_inode(directory, path);
+    return inode_at(directory, path, sockets);
 }
 
 struct entry {
@@ -115,8 +167,8 @@ struct entry {
     char name[];
 };
 
-static bool holds(int directory, const char *name, const uint64_t *inodes, int count) {
-    int64_t inode = clx_socket_inode(directory, name);
+static bool holds(int directory, const char *name, const uint64_t *inodes, int count, int sockets) {
+    int64_t inode = inode_at(directory, name, sockets);
     if (inode <= 0)
         return false;
     for (int i = 0; i < count; i++)
@@ -129,6 +181,7 @@ int clx_find_socket(
     int directory,
     const uint64_t *inodes,
     int count,
+    int sockets,
     int limit,
     int64_t deadline,
     int *ret_number) {
@@ -149,7 +202,7 @@ int clx_find_socket(
                 continue;
             if (seen++ == limit || (seen % 64 == 0 && clx_boottime_nanoseconds() > deadline))
                 return -EAGAIN;
-            if (holds(directory, entry->name, inodes, count)) {
+            if (holds(directory, entry->name, inodes, count, sockets)) {
                 *ret_number = (int)strtol(entry->name, NULL, 10);
                 return 1;
             }
@@ -184,6 +237,31 @@ int clx_numeric_entries(int directory, int32_t *ret_numbers, int capacity) {
             if (count == capacity)
                 return capacity + 1;
             ret_numbers[count++] = (int32_t)strtol(entry->name, NULL, 10);
+        }
+    }
+}
+
+ssize_t clx_subdirectories(int directory, char *ret_names, size_t capacity) {
+    if (lseek(directory, 0, SEEK_SET) < 0)
+        return -errno;
+    _Alignas(8) char buffer[16384];
+    size_t used = 0;
+    for (;;) {
+        long length = syscall(SYS_getdents64, directory, buffer, sizeof buffer);
+        if (length < 0)
+            return -errno;
+        if (length == 0)
+            return (ssize_t)used;
+        for (long position = 0; position < length;) {
+            const struct entry *entry = (const struct entry *)(buffer + position);
+            position += entry->length;
+            if (entry->type != DT_DIR || strcmp(entry->name, ".") == 0 || strcmp(entry->name, "..") == 0)
+                continue;
+            size_t size = strlen(entry->name) + 1;
+            if (capacity - used < size)
+                return -ERANGE;
+            memcpy(ret_names + used, entry->name, size);
+            used += size;
         }
     }
 }

@@ -20,6 +20,10 @@ int clx_watch_directory(int fd, const char *path) {
             | IN_MOVE_SELF);
 }
 
+int clx_watch_entries(int fd, const char *path) {
+    return add(fd, path, IN_ONLYDIR | IN_CREATE | IN_DELETE | IN_ATTRIB);
+}
+
 // Beside its directory: a file that is mounted over another is written under a name elsewhere.
 int clx_watch_file(int fd, const char *path) {
     return add(fd, path, IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF);

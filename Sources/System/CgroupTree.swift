@@ -2,9 +2,16 @@ import CLinux
 
 /// The cgroup v2 tree of the host, wherever it is mounted.
 ///
-/// Paths start with a slash and are relative to the mount point; `/` is its root. Needs CAP_DAC_READ_SEARCH for
-/// `path(of:)`.
+/// Paths start with a slash and are relative to the mount point; `/` is its root.
 package struct CgroupTree {
+    /// How the path of a cgroup is found by its id.
+    package enum Way: Sendable {
+        /// The kernel opens it (open_by_handle_at, CAP_DAC_READ_SEARCH).
+        case handle
+        /// By a picture of the tree that is kept fresh; needs no capability.
+        case index
+    }
+
     private final class Directory {
         let descriptor: FileDescriptor
         init(_ descriptor: consuming FileDescriptor) { self.descriptor = descriptor }
@@ -15,25 +22,50 @@ package struct CgroupTree {
     /// The path within the hierarchy that is mounted there: `/`, unless a container shows a part of it.
     let root: String
     private let directory: Directory
+    /// Nil when the kernel opens a cgroup by its id.
+    private let index: CgroupIndex?
 
     /// Finds the tree in /proc/self/mountinfo, on hybrid hosts too; ENOENT when cgroup v2 is not mounted.
-    package init() throws(Errno) {
+    package init(_ way: Way? = nil) throws(Errno) {
         let text = try SmallFile.read("/proc/self/mountinfo", limit: 1 << 20)
         guard let mount = Mount.ofCgroups(in: text) else { throw Errno.notFound }
-        try self.init(mountPoint: mount.point, root: mount.root)
+        try self.init(mountPoint: mount.point, root: mount.root, way)
     }
 
     /// The tree mounted at this point; EINVAL when something else is mounted there.
-    package init(mountPoint: String, root: String = "/") throws(Errno) {
+    ///
+    /// Without a way, by handle where this process may.
+    package init(mountPoint: String, root: String = "/", _ way: Way? = nil) throws(Errno) {
         let descriptor = try FileDescriptor.open(mountPoint, [.read, .directory])
         guard try Errno.check(clx_is_cgroup2(descriptor.rawValue)) == 1 else { throw Errno.invalidArgument }
         self.mountPoint = mountPoint
         self.root = root
+        let way = way ?? (Self.opensByHandle(descriptor.rawValue) ? .handle : .index)
+        index = way == .handle ? nil : try CgroupIndex(mountPoint: mountPoint, directory: descriptor.rawValue)
         directory = Directory(descriptor)
     }
 
+    /// Whether the kernel lets this process open a cgroup by its id, tried with the root's.
+    private static func opensByHandle(_ mount: Int32) -> Bool {
+        var id: UInt64 = 0
+        guard unsafe clx_cgroup_id(mount, "", &id) >= 0 else { return false }
+        let opened = clx_cgroup_open(mount, id)
+        if opened >= 0 { _ = clx_close(opened) }
+        return opened >= 0
+    }
+
+    /// How paths are found by ids here.
+    package var way: Way { index == nil ? .handle : .index }
+
+    /// For the event loop: readable when `catchUp` has something to do; nil when there is never anything.
+    package var changes: Int32? { index?.descriptor }
+
+    /// Takes in which cgroups came and went, so that the next question for one is answered soon.
+    package func catchUp() { index?.catchUp() }
+
     /// The path of a cgroup by its 64-bit id; nil when it is gone.
     package func path(of id: UInt64) -> String? {
+        if let index { return index.path(of: id) }
         let opened = clx_cgroup_open(directory.descriptor.rawValue, id)
         guard opened >= 0 else { return nil }
         let descriptor = FileDescriptor(opened)

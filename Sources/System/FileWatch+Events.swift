@@ -12,6 +12,12 @@ struct WatchEvents {
         /// What it happened to in the watched directory; nil when it happened to the watched thing itself.
         let name: String?
 
+        /// It happened to a directory (IN_ISDIR).
+        var isDirectory: Bool { mask & 0x4000_0000 != 0 }
+        /// Something with a name came (IN_CREATE).
+        var isCreation: Bool { mask & 0x100 != 0 }
+        /// Something with a name was removed (IN_DELETE).
+        var isRemoval: Bool { mask & 0x200 != 0 }
         /// Some events were lost (IN_Q_OVERFLOW).
         var isOverflow: Bool { mask & 0x4000 != 0 }
         /// The watch is gone (IN_IGNORED), which another event told before.

@@ -9,7 +9,7 @@ final class KnownProcess {
     let pid: Int32
     /// The place of /proc/PID.
     private let directory: FileDescriptor
-    /// Its /proc/PID/environ, opened for the memory of the program that runs: exec(2) gives the process another, and what
+    /// Its /proc/PID/environ or maps, opened for the memory of the program that runs: exec(2) gives the process another, and what
     /// was opened for the old one has nothing to read any more.
     private var memory: FileDescriptor?
     private var identity: clx_process
@@ -22,13 +22,15 @@ final class KnownProcess {
     var lastUse: UInt64 = 0
 
     private let variables: [String]
+    private let access: ProcessAccess
 
     /// Looks at a process; nil when it is gone, or keeps changing while it is looked at.
-    init?(pid: Int32, variables: [String]) {
+    init?(pid: Int32, variables: [String], access: ProcessAccess) {
         guard let directory = try? FileDescriptor.open("/proc/\(pid)", [.place, .directory]) else { return nil }
         self.pid = pid
         self.directory = directory
         self.variables = variables
+        self.access = access
         identity = clx_process()
         executable = []
         record = ProcessRecord()
@@ -68,7 +70,8 @@ final class KnownProcess {
     /// The inode of the socket behind a descriptor; 0 when it is none, nil when there is none or the process is gone.
     func socket(at descriptor: Int32) -> UInt64? {
         guard descriptor >= 0 else { return nil }
-        return unsafe UInt64(exactly: clx_socket_inode_at(directory.rawValue, "fd", descriptor))
+        let inode = unsafe clx_socket_inode_at(directory.rawValue, access.descriptors, descriptor, access.sockets)
+        return UInt64(exactly: inode)
     }
 
     /// Whether the file that runs is the one that this host has at the executable's path.
@@ -100,7 +103,7 @@ final class KnownProcess {
         for _ in 0..<3 {
             var before = clx_process()
             guard stat(&before) else { return false }
-            memory = try? FileDescriptor.open("environ", .read, in: directory.rawValue)
+            memory = try? FileDescriptor.open(access.memory, .read, in: directory.rawValue)
             executable = link("exe")
             var record = ProcessRecord(pid: pid)
             record.executable = executable.isEmpty ? nil : text(executable)
@@ -116,7 +119,7 @@ final class KnownProcess {
                 ? [:]
                 : ProcessText.variables(
                     variables,
-                    in: (try? SmallFile.bytes("environ", in: directory.rawValue, limit: 1 << 16)) ?? [],
+                    in: access.environment(of: pid, before, in: directory.rawValue, limit: 1 << 16),
                 )
             var after = clx_process()
             guard stat(&after) else { return false }

@@ -65,7 +65,8 @@ extension ProcessInspector {
             search.isComplete = false
             return false
         }
-        let result = Self.find(inodes, in: "/proc/\(pid)/fd", limit: Self.descriptorLimit, deadline: deadline)
+        let folder = "/proc/\(pid)/\(access.descriptors)"
+        let result = find(inodes, in: folder, limit: Self.descriptorLimit, deadline: deadline)
         switch result {
         case .found(let descriptor): search.places.append(Place(pid: pid, descriptor: descriptor))
         case .gaveUp: search.isComplete = false
@@ -91,8 +92,8 @@ extension ProcessInspector {
                 search.isComplete = false
                 return false
             }
-            let directory = "/proc/\(pid)/task/\(thread)/fd"
-            switch Self.find(inodes, in: directory, limit: Self.descriptorLimit, deadline: deadline) {
+            let directory = "/proc/\(pid)/task/\(thread)/\(access.descriptors)"
+            switch find(inodes, in: directory, limit: Self.descriptorLimit, deadline: deadline) {
             case .found:
                 search.places.append(Place(pid: pid, descriptor: -1))
                 return true
@@ -109,7 +110,7 @@ extension ProcessInspector {
         case gaveUp
     }
 
-    private static func find(_ inodes: [UInt64], in path: String, limit: Int32, deadline: Instant) -> Result {
+    private func find(_ inodes: [UInt64], in path: String, limit: Int32, deadline: Instant) -> Result {
         let directory: FileDescriptor
         do {
             directory = try FileDescriptor.open(path, [.read, .directory])
@@ -122,6 +123,7 @@ extension ProcessInspector {
             directory.rawValue,
             inodes,
             Int32(inodes.count),
+            access.sockets,
             limit,
             deadline.nanoseconds,
             &number,

@@ -19,6 +19,7 @@ package final class ProcessInspector {
     }
 
     let cgroups: CgroupTree
+    package let access: ProcessAccess
     private let variables: [String]
     private var processes: [Int32: KnownProcess] = [:]
     private var places: [String: [Place]] = [:]
@@ -32,13 +33,19 @@ package final class ProcessInspector {
     private static let neighbours: [Int32] = [0, 1, -1, 2, -2, 3, 4]
 
     /// An inspector that puts these environment variables of a process into its context.
-    package convenience init(context: [String], cgroups: CgroupTree) {
-        self.init(context: context, cgroups: cgroups, budget: SearchBudget(at: Clock.now()))
+    package convenience init(context: [String], cgroups: CgroupTree, access: ProcessAccess = .ofProcess()) {
+        self.init(context: context, cgroups: cgroups, budget: SearchBudget(at: Clock.now()), access: access)
     }
 
     /// An inspector with another budget for its searches.
-    package init(context: [String], cgroups: CgroupTree, budget: SearchBudget) {
+    package init(
+        context: [String],
+        cgroups: CgroupTree,
+        budget: SearchBudget,
+        access: ProcessAccess = .ofProcess(),
+    ) {
         variables = context
+        self.access = access
         self.cgroups = cgroups
         self.budget = budget
     }
@@ -107,6 +114,12 @@ package final class ProcessInspector {
     /// Forgets a cgroup that is gone.
     package func forget(cgroup path: String) { places[path] = nil }
 
+    /// Whether a program cannot be compared with the one that a process runs, because this process may not enter its folder.
+    package static func isHidden(_ path: String) -> Bool {
+        var file = clx_file()
+        return unsafe clx_stat(AT_FDCWD, path, 0, &file) == -EACCES
+    }
+
     /// How many processes are kept open, two descriptors each.
     package var processCount: Int { processes.count }
 
@@ -155,7 +168,7 @@ package final class ProcessInspector {
             }
             drop(pid)
         }
-        guard let process = KnownProcess(pid: pid, variables: variables) else { return nil }
+        guard let process = KnownProcess(pid: pid, variables: variables, access: access) else { return nil }
         if processes.count >= Self.processLimit { dropOldest() }
         process.lastUse = questions
         processes[pid] = process

@@ -3,8 +3,10 @@ import System
 import Testing
 
 @Suite struct CgroupTreeTests {
-    @Test func anIdLeadsToItsPathUntilTheCgroupIsGone() throws {
-        let cgroup = try TestCgroup("path")
+    private static let ways = [CgroupTree.Way.handle, .index]
+
+    @Test(arguments: ways) func anIdLeadsToItsPathUntilTheCgroupIsGone(way: CgroupTree.Way) throws {
+        let cgroup = try TestCgroup("path", way)
         let id = try #require(cgroup.tree.id(of: cgroup.path))
         #expect(cgroup.tree.path(of: id) == cgroup.path)
         #expect(cgroup.tree.id(of: String(cgroup.path.dropFirst())) == id)
@@ -16,20 +18,20 @@ import Testing
         #expect(cgroup.tree.isGone(id, from: cgroup.path))
     }
 
-    @Test func theRootIsASlash() throws {
-        let tree = try CgroupTree()
+    @Test(arguments: ways) func theRootIsASlash(way: CgroupTree.Way) throws {
+        let tree = try CgroupTree(way)
         let id = try #require(tree.id(of: "/"))
         #expect(tree.path(of: id) == "/")
     }
 
-    @Test func aNameThatLooksRemovedIsStillFound() throws {
-        let cgroup = try TestCgroup("x (deleted)")
+    @Test(arguments: ways) func aNameThatLooksRemovedIsStillFound(way: CgroupTree.Way) throws {
+        let cgroup = try TestCgroup("x (deleted)", way)
         let id = try #require(cgroup.tree.id(of: cgroup.path))
         #expect(cgroup.tree.path(of: id) == cgroup.path)
     }
 
-    @Test func anUnknownIdIsNothing() throws {
-        #expect(try CgroupTree().path(of: .max - 7) == nil)
+    @Test(arguments: ways) func anUnknownIdIsNothing(way: CgroupTree.Way) throws {
+        #expect(try CgroupTree(way).path(of: .max - 7) == nil)
     }
 
     @Test func processesAreThoseInside() throws {

@@ -4,22 +4,30 @@ import System
 import Testing
 
 @Suite struct ProcessInspectorTests {
-    private func inspector(_ cgroup: TestCgroup, context: [String] = []) -> ProcessInspector {
+    /// With CAP_DAC_READ_SEARCH, and without.
+    private static let everyAccess = [ProcessAccess.links, .records()].compactMap { $0 }
+
+    private func inspector(
+        _ access: ProcessAccess,
+        _ cgroup: TestCgroup,
+        context: [String] = [],
+    ) -> ProcessInspector {
         ProcessInspector(
             context: context,
             cgroups: cgroup.tree,
             budget: SearchBudget(at: Clock.now(), isUnlimited: true),
+            access: access,
         )
     }
 
     private let sleep = ["/bin/sleep", "100"]
 
-    @Test func theHolderIsToldWithWhatItIs() throws {
+    @Test(arguments: everyAccess) func theHolderIsToldWithWhatItIs(access: ProcessAccess) throws {
         let cgroup = try TestCgroup("holder")
         let socket = try openSocket()
         let child = try Child(sleep, socket: socket.rawValue, environment: ["RL_STEP=5012", "TOKEN=x"])
         try cgroup.move(child.pid)
-        let inspector = inspector(cgroup, context: ["RL_STEP", "SLURM_JOB_ID"])
+        let inspector = inspector(access, cgroup, context: ["RL_STEP", "SLURM_JOB_ID"])
         let (process, context) = inspector.holder(
             ofSocketInode: try inode(of: socket.rawValue),
             cgroup: cgroup.path,
@@ -35,7 +43,7 @@ import Testing
         #expect(context == ["RL_STEP": "5012"])
     }
 
-    @Test func aSocketNextToTheLastOneIsFoundWithoutASearch() throws {
+    @Test(arguments: everyAccess) func aSocketNextToTheLastOneIsFoundWithoutASearch(access: ProcessAccess) throws {
         let cgroup = try TestCgroup("warm")
         let sockets = [try openSocket().release(), try openSocket().release()]
         defer { for socket in sockets { close(socket) } }
@@ -43,7 +51,7 @@ import Testing
         try cgroup.move(child.pid)
         var budget = SearchBudget(at: Instant(nanoseconds: 0))
         // A budget that is used up: whatever is found now is found by the warm path.
-        let inspector = inspector(cgroup)
+        let inspector = inspector(access, cgroup)
         #expect(try holder(inspector, sockets[0], cgroup).pid == child.pid)
         budget.spend(.seconds(1_000_000_000), for: cgroup.path)
         inspector.budget = budget
@@ -57,7 +65,7 @@ import Testing
         inspector.holder(ofSocketInode: try inode(of: socket), cgroup: cgroup.path, uid: nil).process
     }
 
-    @Test func anotherProgramInTheSameProcessIsNoticed() throws {
+    @Test(arguments: everyAccess) func anotherProgramInTheSameProcessIsNoticed(access: ProcessAccess) throws {
         let cgroup = try TestCgroup("exec")
         let socket = try openSocket()
         var ends: [Int32] = [0, 0]
@@ -65,18 +73,18 @@ import Testing
         defer { for end in ends { close(end) } }
         let child = try Child(["/bin/sh", "-c", "read x; exec sleep 100"], socket: socket.rawValue, input: ends[0])
         try cgroup.move(child.pid)
-        let inspector = inspector(cgroup)
+        let inspector = inspector(access, cgroup)
         #expect(eventually { (try? holder(inspector, socket.rawValue, cgroup).command.first) == "/bin/sh" })
         #expect(unsafe write(ends[1], "\n", 1) == 1)
         #expect(eventually { (try? holder(inspector, socket.rawValue, cgroup).command) == ["sleep", "100"] })
         #expect(try holder(inspector, socket.rawValue, cgroup).executable?.hasSuffix("/sleep") == true)
     }
 
-    @Test func certainOnlyWhenAllHoldersRunOneProgram() throws {
+    @Test(arguments: everyAccess) func certainOnlyWhenAllHoldersRunOneProgram(access: ProcessAccess) throws {
         let cgroup = try TestCgroup("certain")
         let socket = try openSocket()
         let number = try inode(of: socket.rawValue)
-        let inspector = inspector(cgroup)
+        let inspector = inspector(access, cgroup)
         let certain = {
             inspector.holder(ofSocketInode: number, cgroup: cgroup.path, uid: nil, needCertain: true).process
         }
@@ -94,7 +102,7 @@ import Testing
         #expect(eventually { certain().isCertain })
     }
 
-    @Test func aProgramThatIsNotTheHostsFileIsNotCertain() throws {
+    @Test(arguments: everyAccess) func aProgramThatIsNotTheHostsFileIsNotCertain(access: ProcessAccess) throws {
         let cgroup = try TestCgroup("file")
         let socket = try openSocket()
         let copy = "/tmp/egressd-test-\(getpid())-sleep"
@@ -102,7 +110,7 @@ import Testing
         let child = try Child([copy, "100"], socket: socket.rawValue)
         try cgroup.move(child.pid)
         let number = try inode(of: socket.rawValue)
-        let inspector = inspector(cgroup)
+        let inspector = inspector(access, cgroup)
         let ask = { inspector.holder(ofSocketInode: number, cgroup: cgroup.path, uid: nil, needCertain: true).process }
         #expect(ask().isCertain)
         // The same path, another file.
@@ -120,7 +128,7 @@ import Testing
         while sendfile(into.rawValue, from.rawValue, nil, 1 << 20) > 0 {}
     }
 
-    @Test func aHolderThatMovedAwayIsFoundWhereItIs() throws {
+    @Test(arguments: everyAccess) func aHolderThatMovedAwayIsFoundWhereItIs(access: ProcessAccess) throws {
         let made = try TestCgroup("made")
         let now = try TestCgroup("now")
         let socket = try openSocket()
@@ -128,7 +136,8 @@ import Testing
         try now.move(child.pid)
         let number = try inode(of: socket.rawValue)
         let holding = FileDescriptor(dup(socket.rawValue))
-        let result = inspector(made).holder(ofSocketInode: number, cgroup: made.path, uid: 0, needCertain: true).process
+        let result = inspector(access, made).holder(ofSocketInode: number, cgroup: made.path, uid: 0, needCertain: true)
+            .process
         // This process holds the socket too, and either may be met first.
         #expect(result.pid == child.pid || result.pid == getpid())
         #expect(result.cgroup != made.path)
@@ -136,7 +145,7 @@ import Testing
         _ = consume holding
     }
 
-    @Test func aSocketInATableOfAThreadsOwnIsFound() throws {
+    @Test(arguments: everyAccess) func aSocketInATableOfAThreadsOwnIsFound(access: ProcessAccess) throws {
         let cgroup = try TestCgroup("threads")
         let child = try Child(
             ["/usr/bin/python3", "-c", threadScript],
@@ -150,7 +159,7 @@ import Testing
                 number = threadSocket(of: child.pid); return number != nil
             }
         )
-        let inspector = inspector(cgroup)
+        let inspector = inspector(access, cgroup)
         let inode = try #require(number)
         #expect(inspector.holder(ofSocketInode: inode, cgroup: cgroup.path, uid: nil).process.pid == child.pid)
         let certain = inspector.holder(ofSocketInode: inode, cgroup: cgroup.path, uid: nil, needCertain: true)
@@ -183,18 +192,18 @@ import Testing
         return nil
     }
 
-    @Test func nobodyIsARecordWithoutAPid() throws {
+    @Test(arguments: everyAccess) func nobodyIsARecordWithoutAPid(access: ProcessAccess) throws {
         let cgroup = try TestCgroup("nobody")
-        let result = inspector(cgroup).holder(ofSocketInode: 1, cgroup: cgroup.path, uid: 12, needCertain: true)
+        let result = inspector(access, cgroup).holder(ofSocketInode: 1, cgroup: cgroup.path, uid: 12, needCertain: true)
         #expect(result.process == ProcessRecord(uid: 12, cgroup: cgroup.path))
     }
 
-    @Test func aDeadProcessIsNotTold() throws {
+    @Test(arguments: everyAccess) func aDeadProcessIsNotTold(access: ProcessAccess) throws {
         let cgroup = try TestCgroup("dead")
         let socket = try openSocket()
         let child = try Child(sleep, socket: socket.rawValue)
         try cgroup.move(child.pid)
-        let inspector = inspector(cgroup)
+        let inspector = inspector(access, cgroup)
         #expect(try holder(inspector, socket.rawValue, cgroup).pid == child.pid)
         child.end()
         #expect(try holder(inspector, socket.rawValue, cgroup).pid != child.pid)
@@ -250,12 +259,12 @@ import Testing
         #expect(budget.deadline(for: "/b", at: later) == later + .milliseconds(20))
     }
 
-    @Test func theSenderOfARawPacketIsFound() throws {
+    @Test(arguments: everyAccess) func theSenderOfARawPacketIsFound(access: ProcessAccess) throws {
         let cgroup = try TestCgroup("raw")
         let raw = FileDescriptor(try Errno.check(socket(AF_INET, Int32(SOCK_RAW.rawValue), Int32(IPPROTO_ICMP))))
         let child = try Child(sleep, socket: raw.rawValue)
         try cgroup.move(child.pid)
-        let inspector = inspector(cgroup)
+        let inspector = inspector(access, cgroup)
         let found = try #require(inspector.holderOfRawSocket(protocol: 1, uid: geteuid(), cgroups: [cgroup.path]))
         #expect(found.process.pid == child.pid)
         #expect(found.process.cgroup == cgroup.path)

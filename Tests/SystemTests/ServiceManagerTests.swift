@@ -85,8 +85,13 @@ private func service(_ environment: [String: String], pid: Int32 = 7) -> Service
         #expect(message.descriptors == 2)
         #expect(service.forget(name: "queue"))
         #expect(manager.next()?.text == "FDSTOREREMOVE=1\nFDNAME=queue")
-        #expect(!service.keep([Int32](repeating: 0, count: 33), name: "more than one message carries"))
-        #expect(try openDescriptors() == open)
+        for _ in 0..<100 {
+            #expect(!service.keep([Int32](repeating: 0, count: 33), name: "more than one message carries"))
+            #expect(service.keep([0, 1], name: "queue"))
+            _ = manager.next()
+        }
+        // Other tests open some meanwhile.
+        #expect(try openDescriptors() < open + 100)
     }
 
     @Test func saysNothingToNobody() throws {

@@ -74,9 +74,9 @@ final class TestCgroup {
     let tree: CgroupTree
     let path: String
 
-    init(_ name: String) throws {
-        tree = try CgroupTree()
-        path = "/egressd-test-\(getpid())-\(name)"
+    init(_ name: String, _ way: CgroupTree.Way? = nil) throws {
+        tree = try CgroupTree(way)
+        path = "/egressd-test-\(UInt64.random(in: 0 ... .max))-\(name)"
         try #require(makeFolder(tree.mountPoint + path), "creating a cgroup needs root")
     }
 

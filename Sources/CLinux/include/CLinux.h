@@ -50,6 +50,7 @@ struct clx_file {
     uint64_t device;
     uint64_t inode;
     uint32_t mode;
+    uint32_t links;
 };
 int clx_stat(int directory, const char *path, int flags, struct clx_file *ret_file);
 
@@ -159,6 +160,16 @@ int clx_peer_groups(int fd, uint32_t *ret_groups, size_t capacity);
 
 // How many descriptors one message carries at most.
 #define CLX_PASSED_MAX 32
+// Sockets whose messages keep their bounds and carry descriptors (SOCK_SEQPACKET). The one that connects is told who sent
+// each message; only the user of the one that listens may connect.
+int clx_messages_connect(const char *path);
+int clx_messages_listen(const char *path);
+// Never waits: -EAGAIN when the receiver does not keep up.
+int clx_message_send(int fd, const void *bytes, size_t count, const int *passed, size_t passed_count);
+// The next message: its length, 0 at the end. The descriptors, at most CLX_PASSED_MAX, and the sender's pid (0 when it is
+// not told) are the caller's. Waits as long as the socket's timeout says, or not at all: -EAGAIN.
+ssize_t clx_message_receive(
+    int fd, void *buffer, size_t capacity, bool waits, int *ret_passed, int *ret_count, int32_t *ret_pid);
 // A datagram socket that only sends, and never waits.
 int clx_datagram_socket(void);
 // Sends one message, with descriptors when there are any; a path that starts with '@' is no file (unix(7), abstract).
@@ -188,9 +199,15 @@ struct clx_datagram {
     bool is_cut;
 };
 
-// All of these sockets are non-blocking; those for IPv6 take no IPv4.
-int clx_datagram_bind(const struct clx_endpoint *endpoint);
-int clx_datagram_connect(const struct clx_endpoint *endpoint);
+// A new TCP or UDP socket, non-blocking, that is nowhere yet.
+int clx_internet_socket(bool is_v6, bool is_stream);
+// Whether a descriptor is such a socket.
+bool clx_is_internet_socket(int fd, bool is_v6, bool is_stream);
+// Puts another socket in the place of this one, which is closed.
+int clx_take_place(int fd, int other);
+// These leave the socket to the caller whatever they return. IPv6 takes no IPv4.
+int clx_datagram_bind(int fd, const struct clx_endpoint *endpoint);
+int clx_datagram_connect(int fd, const struct clx_endpoint *endpoint);
 // Grows both buffers to this many bytes; without CAP_NET_ADMIN as far as the system's limits allow.
 void clx_grow_buffers(int fd, int bytes);
 // SO_RCVMARK (Linux 5.19): every datagram tells the packet's mark. -ENOPROTOOPT before, -EPERM where a
@@ -204,9 +221,9 @@ int clx_send_datagrams(int fd, const void *buffer, const struct clx_datagram *da
 // The length of the datagram, which may be more than `capacity`: then it was cut.
 ssize_t clx_receive_datagram(int fd, void *buffer, size_t capacity);
 
-int clx_stream_listen(const struct clx_endpoint *endpoint, int backlog);
+int clx_stream_listen(int fd, const struct clx_endpoint *endpoint, int backlog);
 // The connection is under way.
-int clx_stream_connect(const struct clx_endpoint *endpoint);
+int clx_stream_connect(int fd, const struct clx_endpoint *endpoint);
 // Whether a socket is connected: 1, 0 for not yet, or why it will not be.
 int clx_stream_is_connected(int fd);
 // A non-blocking connection; -EAGAIN when nobody waits.
@@ -220,6 +237,8 @@ int clx_watch_create(void);
 // Watches what comes, goes or is written and closed in a directory. Gives the number of the watch, which is the same
 // for the same directory.
 int clx_watch_directory(int fd, const char *path);
+// Watches which directories and files come and go in a directory, or get another mode or owner.
+int clx_watch_entries(int fd, const char *path);
 // Watches a file, not what a link names.
 int clx_watch_file(int fd, const char *path);
 int clx_watch_remove(int fd, int watch);
@@ -263,15 +282,23 @@ static inline const char *clx_process_name(const struct clx_process *process) { 
 
 // The inode of "socket:[N]" that a link names; 0 when it names something else. -ENOENT, -ESRCH when it is gone.
 int64_t clx_socket_inode(int directory, const char *path);
-// The same for "PREFIX/N".
-int64_t clx_socket_inode_at(int directory, const char *prefix, int number);
+// The same for "PREFIX/N": in /proc/PID/fd with `sockets` -1, in /proc/PID/fdinfo with the mount of all sockets. Those
+// records may be read with CAP_SYS_PTRACE alone, the links want CAP_DAC_READ_SEARCH too.
+int64_t clx_socket_inode_at(int directory, const char *prefix, int number, int sockets);
+// The mount on which all sockets lie, by one of this process; -EOPNOTSUPP when the records tell no inodes (before Linux
+// 5.14).
+int clx_socket_mount(int socket);
+// Reads the memory of another process: the bytes read, fewer at the end of what is mapped. -EPERM without
+// CAP_SYS_PTRACE.
+ssize_t clx_process_memory(int32_t pid, uint64_t address, void *buffer, size_t length);
 
-// Looks for one of the sockets in an open /proc/PID/fd. 1 and its number when found; 0 when none is there; -EAGAIN when
-// given up, after `limit` descriptors or at `deadline` (CLOCK_BOOTTIME).
+// Looks for one of the sockets in an open /proc/PID/fd or fdinfo, as above. 1 and its number when found; 0 when none is
+// there; -EAGAIN when given up, after `limit` descriptors or at `deadline` (CLOCK_BOOTTIME).
 int clx_find_socket(
     int directory,
     const uint64_t *inodes,
     int count,
+    int sockets,
     int limit,
     int64_t deadline,
     int *ret_number);
@@ -283,6 +310,9 @@ int clx_link_is(int directory, const char *path, const char *target, size_t leng
 int clx_numeric_entries(int directory, int32_t *ret_numbers, int capacity);
 // The numbers of an open text file, one per line, with the same rule for too many.
 int clx_numbers(int fd, int32_t *ret_numbers, int capacity);
+// The names of a directory's directories, each with a zero behind it: how many bytes. -ERANGE when they do not fit. The
+// position of the descriptor is moved.
+ssize_t clx_subdirectories(int directory, char *ret_names, size_t capacity);
 
 // ---- cgroups
 
