@@ -47,40 +47,58 @@ static struct clx_endpoint decode(const union name *name) {
     };
 }
 
-static int fail(int fd) {
-    int code = errno;
-    close(fd);
-    return -code;
-}
-
 static int set(int fd, int level, int option, int value) {
     return setsockopt(fd, level, option, &value, sizeof value) < 0 ? -errno : 0;
 }
 
-// A socket for this endpoint's family; the endpoint's name is written too.
-static int make(const struct clx_endpoint *endpoint, int type, union name *ret_name, socklen_t *ret_length) {
-    int fd = socket(endpoint->is_v6 ? AF_INET6 : AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return -errno;
-    if (endpoint->is_v6 && set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) < 0)
-        return fail(fd);
-    *ret_length = encode(endpoint, ret_name);
-    return fd;
+int clx_internet_socket(bool is_v6, bool is_stream) {
+    int type = is_stream ? SOCK_STREAM : SOCK_DGRAM;
+    int fd = socket(is_v6 ? AF_INET6 : AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    return fd < 0 ? -errno : fd;
 }
 
-static int open_datagram(const struct clx_endpoint *endpoint, bool is_peer) {
+static bool has(int fd, int option, int expected) {
+    int value;
+    socklen_t length = sizeof value;
+    return getsockopt(fd, SOL_SOCKET, option, &value, &length) == 0 && value == expected;
+}
+
+bool clx_is_internet_socket(int fd, bool is_v6, bool is_stream) {
+    return has(fd, SO_DOMAIN, is_v6 ? AF_INET6 : AF_INET) && has(fd, SO_TYPE, is_stream ? SOCK_STREAM : SOCK_DGRAM)
+        && has(fd, SO_PROTOCOL, is_stream ? IPPROTO_TCP : IPPROTO_UDP);
+}
+
+static int prepare(int fd, const struct clx_endpoint *endpoint, union name *ret_name, socklen_t *ret_length) {
+    *ret_length = encode(endpoint, ret_name);
+    return endpoint->is_v6 ? set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) : 0;
+}
+
+int clx_datagram_bind(int fd, const struct clx_endpoint *endpoint) {
     union name name;
     socklen_t length;
-    int fd = make(endpoint, SOCK_DGRAM, &name, &length);
-    if (fd < 0)
-        return fd;
-    int result = is_peer ? connect(fd, &name.any, length) : bind(fd, &name.any, length);
-    return result < 0 ? fail(fd) : fd;
+    int result = prepare(fd, endpoint, &name, &length);
+    if (result < 0)
+        return result;
+    return bind(fd, &name.any, length) < 0 ? -errno : 0;
 }
 
-int clx_datagram_bind(const struct clx_endpoint *endpoint) { return open_datagram(endpoint, false); }
+int clx_datagram_connect(int fd, const struct clx_endpoint *endpoint) {
+    union name name;
+    socklen_t length;
+    int result = prepare(fd, endpoint, &name, &length);
+    if (result < 0)
+        return result;
+    return connect(fd, &name.any, length) < 0 ? -errno : 0;
+}
 
-int clx_datagram_connect(const struct clx_endpoint *endpoint) { return open_datagram(endpoint, true); }
+int clx_take_place(int fd, int other) {
+    for (;;) {
+        if (dup3(other, fd, O_CLOEXEC) >= 0)
+            return 0;
+        if (errno != EINTR && errno != EBUSY)
+            return -errno;
+    }
+}
 
 void clx_grow_buffers(int fd, int bytes) {
     if (set(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes) < 0)
@@ -182,27 +200,24 @@ ssize_t clx_receive_datagram(int fd, void *buffer, size_t capacity) {
     return length < 0 ? -errno : length;
 }
 
-int clx_stream_listen(const struct clx_endpoint *endpoint, int backlog) {
+int clx_stream_listen(int fd, const struct clx_endpoint *endpoint, int backlog) {
     union name name;
     socklen_t length;
-    int fd = make(endpoint, SOCK_STREAM, &name, &length);
-    if (fd < 0)
-        return fd;
+    int result = prepare(fd, endpoint, &name, &length);
     // Connections inherit TCP_NODELAY.
-    if (set(fd, SOL_SOCKET, SO_REUSEADDR, 1) < 0 || set(fd, IPPROTO_TCP, TCP_NODELAY, 1) < 0)
-        return fail(fd);
-    return bind(fd, &name.any, length) < 0 || listen(fd, backlog) < 0 ? fail(fd) : fd;
+    if (result < 0 || (result = set(fd, SOL_SOCKET, SO_REUSEADDR, 1)) < 0
+        || (result = set(fd, IPPROTO_TCP, TCP_NODELAY, 1)) < 0)
+        return result;
+    return bind(fd, &name.any, length) < 0 || listen(fd, backlog) < 0 ? -errno : 0;
 }
 
-int clx_stream_connect(const struct clx_endpoint *endpoint) {
+int clx_stream_connect(int fd, const struct clx_endpoint *endpoint) {
     union name name;
     socklen_t length;
-    int fd = make(endpoint, SOCK_STREAM, &name, &length);
-    if (fd < 0)
-        return fd;
-    if (set(fd, IPPROTO_TCP, TCP_NODELAY, 1) < 0)
-        return fail(fd);
-    return connect(fd, &name.any, length) < 0 && errno != EINPROGRESS ? fail(fd) : fd;
+    int result = prepare(fd, endpoint, &name, &length);
+    if (result < 0 || (result = set(fd, IPPROTO_TCP, TCP_NODELAY, 1)) < 0)
+        return result;
+    return connect(fd, &name.any, length) < 0 && errno != EINPROGRESS ? -errno : 0;
 }
 
 int clx_stream_is_connected(int fd) {

@@ -2,6 +2,7 @@
 
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 
@@ -109,4 +110,104 @@ int clx_peer_groups(int fd, uint32_t *ret_groups, size_t capacity) {
     if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, ret_groups, &length) < 0)
         return -errno;
     return (int)(length / sizeof(gid_t));
+}
+
+static int messages(const char *path, struct sockaddr_un *ret_name) {
+    int result = address(path, ret_name);
+    if (result < 0)
+        return result;
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    return fd < 0 ? -errno : fd;
+}
+
+int clx_messages_connect(const char *path) {
+    struct sockaddr_un name;
+    int fd = messages(path, &name);
+    if (fd < 0)
+        return fd;
+    int yes = 1, result = setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes);
+    if (result == 0)
+        do
+            result = connect(fd, (struct sockaddr *)&name, sizeof name);
+        while (result < 0 && errno == EINTR);
+    return result < 0 ? fail(fd) : fd;
+}
+
+int clx_messages_listen(const char *path) {
+    struct sockaddr_un name;
+    int fd = messages(path, &name);
+    if (fd < 0)
+        return fd;
+    // Before anybody can connect.
+    if (bind(fd, (struct sockaddr *)&name, sizeof name) < 0 || chmod(path, 0600) < 0 || listen(fd, 8) < 0)
+        return fail(fd);
+    return fd;
+}
+
+union rights {
+    struct cmsghdr header;
+    char bytes[CMSG_SPACE(CLX_PASSED_MAX * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
+};
+
+int clx_message_send(int fd, const void *bytes, size_t count, const int *passed, size_t passed_count) {
+    if (passed_count > CLX_PASSED_MAX)
+        return -EINVAL;
+    struct iovec part = {.iov_base = (void *)bytes, .iov_len = count};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    union rights control = {0};
+    if (passed_count > 0) {
+        control.header = (struct cmsghdr){
+            .cmsg_len = CMSG_LEN(passed_count * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+        memcpy(CMSG_DATA(&control.header), passed, passed_count * sizeof(int));
+        message.msg_control = &control;
+        message.msg_controllen = CMSG_SPACE(passed_count * sizeof(int));
+    }
+    for (;;) {
+        if (sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+            return 0;
+        if (errno != EINTR)
+            return -errno;
+    }
+}
+
+ssize_t clx_message_receive(
+    int fd, void *buffer, size_t capacity, bool waits, int *ret_passed, int *ret_count, int32_t *ret_pid) {
+    struct iovec part = {.iov_base = buffer, .iov_len = capacity};
+    union rights control;
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    ssize_t length;
+    do
+        length = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | (waits ? 0 : MSG_DONTWAIT));
+    while (length < 0 && errno == EINTR);
+    if (length < 0)
+        return -errno;
+    int count = 0;
+    int32_t pid = 0;
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+        if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
+            // Without credentials there is room for more than the caller has.
+            int more = (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+            for (int i = 0; i < more; i++) {
+                int passed;
+                memcpy(&passed, CMSG_DATA(header) + (size_t)i * sizeof(int), sizeof passed);
+                if (count < CLX_PASSED_MAX)
+                    ret_passed[count++] = passed;
+                else
+                    close(passed);
+            }
+        } else if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_CREDENTIALS) {
+            struct ucred credentials;
+            memcpy(&credentials, CMSG_DATA(header), sizeof credentials);
+            pid = credentials.pid;
+        }
+    }
+    if (message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) {
+        for (int i = 0; i < count; i++)
+            close(ret_passed[i]);
+        return -EBADMSG;
+    }
+    *ret_count = count;
+    *ret_pid = pid;
+    return length;
 }

@@ -55,7 +55,7 @@ extension Daemon {
         guard changed.dnsServers != configuration.dnsServers else { return }
         configuration = changed
         var settings = broker.settings
-        settings.upstreams = Self.settings(changed, cgroups: cgroups).upstreams
+        settings.upstreams = Self.settings(changed, settings.daemonCgroup).upstreams
         let now = Clock.now()
         broker.setClock(wall: Clock.wall(), at: now)
         perform(broker.load(broker.policies, settings, at: now))

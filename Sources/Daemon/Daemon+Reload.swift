@@ -56,9 +56,7 @@ extension Daemon {
         let now = Clock.now()
         let reading = now - begin
         broker.setClock(wall: Clock.wall(), at: now)
-        let settings = Self.settings(kept, cgroups: cgroups)
-        var candidate = settings
-        candidate.daemonCgroup = broker.settings.daemonCgroup
+        let candidate = Self.settings(kept, broker.settings.daemonCgroup)
         let upstreamsDiffer = kept.dnsServers != self.configuration.dnsServers
         self.configuration = kept
         lastTransaction = (0, Instant.Span(nanoseconds: 0))
@@ -72,7 +70,10 @@ extension Daemon {
                 + "in force after \((Clock.now() - begin).milliseconds) ms; "
                 + "\(elements) elements in one transaction, \(span.milliseconds) ms",
         )
-        afterPackets { for warning in policies.warnings { Log.warning("\(warning)") } }
+        afterPackets {
+            for warning in policies.warnings { Log.warning("\(warning)") }
+            Self.warnOfHiddenPrograms(policies)
+        }
         note(.allow, actor, "\(count) workloads in force")
         return .loaded(count)
     }

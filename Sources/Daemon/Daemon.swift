@@ -34,6 +34,7 @@ package final class Daemon {
     let sockets: SocketTable
     let connections: ConnectionTable
     let cgroups: CgroupTree
+    let internetSockets: InternetSockets
     let inspector: ProcessInspector
     var layout: Layout
     var broker: Broker
@@ -74,8 +75,9 @@ package final class Daemon {
 
     /// Loads everything, puts the table in force and opens the control socket.
     ///
-    /// Throws before anything is changed, or leaves the deny in place.
-    package init(configurationPath: String, loop: EventLoop) throws {
+    /// Throws before anything is changed, or leaves the deny in place. With a helper, which listens at this path, the
+    /// resolver's sockets are made by it.
+    package init(configurationPath: String, helper: String? = nil, loop: EventLoop) throws {
         self.configurationPath = configurationPath
         self.loop = loop
         let service = ServiceManager.ofProcess()
@@ -85,9 +87,11 @@ package final class Daemon {
         let policies = try loader.loadPolicies(configuration.policies)
         self.configuration = configuration
         for warning in policies.warnings { Log.warning("\(warning)") }
+        Self.warnOfHiddenPrograms(policies)
 
         cgroups = try Self.explained("finding the cgroup v2 hierarchy") { () throws(Errno) in try CgroupTree() }
         try Self.probe(cgroups)
+        internetSockets = try Self.internetSockets(helper)
         inspector = ProcessInspector(context: configuration.context, cgroups: cgroups)
         guard let cryptography = LibCrypto() else {
             throw StartError(LibCrypto.absence)
@@ -114,7 +118,7 @@ package final class Daemon {
             throw error
         }
         broker = Broker(
-            settings: Self.settings(configuration, cgroups: cgroups),
+            settings: Self.settings(configuration, Self.ownCgroup(cgroups, maker: internetSockets.helper)),
             policies: policies,
             assignments: try Self.assignments(store),
             cryptography: cryptography,
@@ -128,7 +132,12 @@ package final class Daemon {
         ) { [weak self] call in self?.handle(call) }
         names = try Self.explained("the resolver's port \(configuration.dnsPort) on 127.0.0.1 and ::1") {
             () throws(Errno) in
-            try NameService(self, port: configuration.dnsPort, upstreams: Self.upstreams(configuration))
+            try NameService(
+                self,
+                port: configuration.dnsPort,
+                upstreams: Self.upstreams(configuration),
+                sockets: internetSockets,
+            )
         }
         // Before the table is in force: what others do to it from then on is heard.
         ruleset = try RulesetGuard(self)
@@ -148,7 +157,7 @@ package final class Daemon {
         }
     }
 
-    static func settings(_ configuration: HostConfiguration, cgroups: CgroupTree) -> Broker.Settings {
+    static func settings(_ configuration: HostConfiguration, _ ownCgroup: String?) -> Broker.Settings {
         Broker.Settings(
             observesOnly: configuration.mode == .observe,
             unidentified: Broker.Settings.Unidentified(rawValue: configuration.unidentified.rawValue) ?? .deny,
@@ -157,20 +166,10 @@ package final class Daemon {
                     [Transport.udp, .tcp].map { Destination(address: server.address, port: server.port, transport: $0) }
                 },
             ),
-            daemonCgroup: ownCgroup(cgroups),
+            daemonCgroup: ownCgroup,
             resolverPort: configuration.dnsPort,
             nameBudget: configuration.dnsBudget,
         )
-    }
-
-    /// The daemon's cgroup when nobody else is in it: a shell that starts the daemon by hand shares its cgroup, and must
-    /// not become the daemon.
-    private static func ownCgroup(_ cgroups: CgroupTree) -> String? {
-        guard let path = cgroups.path(ofProcess: getpid()), path != "/", cgroups.processes(of: path) == [getpid()]
-        else {
-            return nil
-        }
-        return path
     }
 
     private static func assignments(_ store: Store) throws -> [String: Assignment] {
@@ -277,6 +276,7 @@ package final class Daemon {
         _ = try loop.add(store.committed, .read) { [unowned self] _ in serveFollowers() }
         watchUpstreams()
         try ruleset?.start()
+        try followCgroups()
         // What the policy became while no daemon ran counts for what is open, too.
         if isAdopted {
             endFlights()

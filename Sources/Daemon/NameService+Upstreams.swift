@@ -14,7 +14,7 @@ extension NameService {
     /// Sends a question; false when no socket can be had for it.
     func send(_ bytes: [UInt8], to upstream: Upstream, _ exchange: UInt64) -> Bool {
         do throws(Errno) {
-            let client = try DatagramClient(to: SocketAddress(upstream.address, port: upstream.port))
+            let client = try DatagramClient(to: SocketAddress(upstream.address, port: upstream.port), from: sockets)
             try client.send(bytes)
             let registration = try daemon.loop.add(client.descriptor, .read) { [unowned self] _ in
                 receive(client, from: upstream, exchange)
@@ -51,7 +51,10 @@ extension NameService {
     /// Opens a TCP connection; false when that cannot be begun.
     func connect(to upstream: Upstream, _ exchange: UInt64) -> Bool {
         do throws(Errno) {
-            let client = try StreamClient(to: SocketAddress(upstream.address, port: upstream.port))
+            let client = try StreamClient(
+                to: SocketAddress(upstream.address, port: upstream.port),
+                from: sockets,
+            )
             var isConnected = false
             let registration = try daemon.loop.add(client.connection.descriptor, [.read, .write]) {
                 [unowned self] _ in

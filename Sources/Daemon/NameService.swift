@@ -32,27 +32,38 @@ final class NameService {
     var resolver: Resolver
     let servers: [DatagramServer]
     let listeners: [StreamListener]
-    private(set) var listening: [Int32: Registration] = [:]
+    let sockets: InternetSockets
+    var listening: [Int32: Registration] = [:]
+    var helperWatch: Registration?
     var waiting: [UInt64: Waiting] = [:]
     private var nextToken: UInt64 = 1
     var exchanges: [UInt64: Exchange] = [:]
     var conversations: [ObjectIdentifier: Conversation] = [:]
     private var timer: (token: TimerToken, deadline: Instant)?
 
-    init(_ daemon: Daemon, port: UInt16, upstreams: [Upstream]) throws(Errno) {
+    init(_ daemon: Daemon, port: UInt16, upstreams: [Upstream], sockets: InternetSockets) throws(Errno) {
         self.daemon = daemon
+        self.sockets = sockets
         resolver = Resolver(upstreams: upstreams, random: SystemRandomNumberGenerator())
         let places = [IPAddress.v4(0x7f00_0001), .v6(1)].map { SocketAddress($0, port: port) }
         var servers: [DatagramServer] = []
         var listeners: [StreamListener] = []
         for place in places {
-            servers.append(try DatagramServer(place))
-            listeners.append(try StreamListener(place))
+            servers.append(try DatagramServer(place, from: sockets))
+            listeners.append(try StreamListener(place, from: sockets))
         }
         self.servers = servers
         self.listeners = listeners
+        try listen()
+        try watchHelper()
+    }
+
+    /// Has the loop tell of questions.
+    func listen() throws(Errno) {
         for server in servers {
-            _ = try daemon.loop.add(server.descriptor, .read) { [unowned self] _ in serve(server) }
+            listening[server.descriptor] = try daemon.loop.add(server.descriptor, .read) { [unowned self] _ in
+                serve(server)
+            }
         }
         for listener in listeners {
             listening[listener.descriptor] = try daemon.loop.add(listener.descriptor, .read) { [unowned self] _ in

@@ -144,8 +144,11 @@ struct SystemError: Error {
     /// Whether there is no file of that name.
     var isMissing: Bool { code == ENOENT }
 
-    /// As `strerror` says it.
-    var message: String { unsafe String(cString: strerror(code)) }
+    /// As `strerror` says it, with the mend where there is one.
+    var message: String {
+        let text = unsafe String(cString: strerror(code))
+        return code == EACCES ? text + "; the daemon reads as user egressd: chgrp egressd, chmod g+rX" : text
+    }
 }
 
 /// The wall clock in nanoseconds, to tell fresh stamps.

@@ -1,4 +1,5 @@
 import CLinux
+import Model
 
 /// A UDP socket that speaks to one peer, from a random port of the kernel's choice.
 ///
@@ -13,10 +14,11 @@ package final class DatagramClient {
     private let socket: FileDescriptor
 
     /// Connects a socket; ENETUNREACH and the like when there is no way to the peer.
-    package init(to peer: SocketAddress) throws(Errno) {
+    package init(to peer: SocketAddress, from sockets: InternetSockets = InternetSockets()) throws(Errno) {
         var endpoint = peer.endpoint
         self.peer = peer
-        socket = try FileDescriptor(checking: unsafe clx_datagram_connect(&endpoint))
+        socket = try sockets.take(InternetSockets.Kind(isV6: !peer.address.isV4, isStream: false))
+        try Errno.check(unsafe clx_datagram_connect(socket.rawValue, &endpoint))
     }
 
     /// For the event loop: readable when a datagram or an error waits.

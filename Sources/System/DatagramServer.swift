@@ -1,4 +1,5 @@
 import CLinux
+import Model
 
 /// A UDP socket that answers those who write to it, many at a time.
 ///
@@ -39,14 +40,29 @@ package final class DatagramServer {
     private var scratch: [UInt8] = []
 
     /// Binds a socket; a socket for IPv6 takes no IPv4.
-    package init(_ address: SocketAddress) throws(Errno) {
-        var endpoint = address.endpoint
-        let socket = try FileDescriptor(checking: unsafe clx_datagram_bind(&endpoint))
-        clx_grow_buffers(socket.rawValue, Self.bufferBytes)
-        tellsMark = clx_tell_mark(socket.rawValue) >= 0
+    package init(_ address: SocketAddress, from sockets: InternetSockets = InternetSockets()) throws(Errno) {
+        let socket = try sockets.take(InternetSockets.Kind(isV6: !address.address.isV4, isStream: false))
+        tellsMark = try Self.bind(socket.rawValue, to: address)
         self.address = try SocketAddress(of: socket.rawValue)
         self.socket = socket
         answers.reserveCapacity(Self.answerRound)
+    }
+
+    /// Whether the bound socket tells marks.
+    private static func bind(_ socket: Int32, to address: SocketAddress) throws(Errno) -> Bool {
+        var endpoint = address.endpoint
+        try Errno.check(unsafe clx_datagram_bind(socket, &endpoint))
+        clx_grow_buffers(socket, bufferBytes)
+        return clx_tell_mark(socket) >= 0
+    }
+
+    /// Has another socket take the place of this one, under the same number and at the same address.
+    ///
+    /// An event loop must be told of it anew. What waited is lost.
+    package func renew(from sockets: InternetSockets) throws(Errno) {
+        let fresh = try sockets.take(InternetSockets.Kind(isV6: !address.address.isV4, isStream: false))
+        try Errno.check(clx_take_place(descriptor, fresh.rawValue))
+        _ = try Self.bind(descriptor, to: address)
     }
 
     /// For the event loop: readable when a datagram waits.

@@ -1,4 +1,5 @@
 import CLinux
+import Model
 
 /// A TCP connection that is being opened.
 package final class StreamClient {
@@ -6,9 +7,10 @@ package final class StreamClient {
     package let connection: StreamConnection
 
     /// Starts to connect; ENETUNREACH and the like when there is no way to the peer.
-    package init(to peer: SocketAddress) throws(Errno) {
+    package init(to peer: SocketAddress, from sockets: InternetSockets = InternetSockets()) throws(Errno) {
         var endpoint = peer.endpoint
-        let socket = try FileDescriptor(checking: unsafe clx_stream_connect(&endpoint))
+        let socket = try sockets.take(InternetSockets.Kind(isV6: !peer.address.isV4, isStream: true))
+        try Errno.check(unsafe clx_stream_connect(socket.rawValue, &endpoint))
         connection = StreamConnection(socket, peer: peer)
     }
 

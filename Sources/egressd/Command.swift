@@ -30,6 +30,9 @@ enum Command {
             case "run":
                 _ = arguments.next()
                 return try run(&arguments)
+            case "sockets":
+                _ = arguments.next()
+                return try sockets(&arguments)
             case "boot":
                 _ = arguments.next()
                 return try boot(&arguments)
@@ -60,13 +63,14 @@ enum Command {
             return Status.done
         }
         let path = try arguments.option("--config") ?? "/etc/egressd/egressd.yaml"
+        let helper = try arguments.option("--sockets")
         try arguments.finish()
         let daemon: Daemon
         do {
             do { try FileDescriptor.raiseLimit() } catch {
                 Log.warning("the limit of open descriptors stays as it is: \(error)")
             }
-            daemon = try Daemon(configurationPath: path, loop: EventLoop())
+            daemon = try Daemon(configurationPath: path, helper: helper, loop: EventLoop())
         } catch {
             for line in "\(error)".split(separator: "\n") { Log.error(String(line)) }
             Log.error("not started")
@@ -79,6 +83,25 @@ enum Command {
             // It said why.
             return Status.no
         }
+    }
+
+    private static func sockets(_ arguments: inout Arguments) throws -> Int32 {
+        if arguments.flag("--help") || arguments.flag("-h") {
+            print(Help.sockets)
+            return Status.done
+        }
+        let path = try arguments.option("--listen")
+        try arguments.finish()
+        let given = ServiceManager.ofProcess().kept.first.map(\.descriptor)
+        guard given != nil || path != nil else {
+            throw UsageError("no socket was handed over by the service manager; give one with --listen PATH")
+        }
+        let loop = try EventLoop()
+        let listener = if let path { try SocketHelper.listen(at: path) } else { FileDescriptor(given ?? -1) }
+        let helper = try SocketHelper(loop, listener: listener)
+        try loop.onSignals([SIGTERM, SIGINT]) { _ in loop.stop() }
+        try withExtendedLifetime(helper) { try loop.run() }
+        return Status.done
     }
 
     private static func boot(_ arguments: inout Arguments) throws -> Int32 {

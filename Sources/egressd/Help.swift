@@ -5,6 +5,7 @@ enum Help {
 
         usage:
           egressd run [--config FILE]          the daemon (root)
+          egressd sockets [--listen PATH]      makes the daemon's sockets, without any privilege
           egressd boot [--config FILE]         denies everything until the daemon serves (root)
           egressd policy check DIR             are the policies right?
           egressd policy test DIR              do they say what their 'expect' lines say?
@@ -19,11 +20,21 @@ enum Help {
         """
 
     static let run = """
-        usage: egressd run [--config FILE]
+        usage: egressd run [--config FILE] [--sockets PATH]
 
         Loads the configuration (default /etc/egressd/egressd.yaml) and its policies, puts the ruleset in force in the network
         namespace it is started in, and serves until SIGTERM. The ruleset stays when the daemon ends. SIGHUP loads anew.
-        Needs root, or CAP_NET_ADMIN, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH.
+        Needs root, or CAP_NET_ADMIN and CAP_SYS_PTRACE. With --sockets its TCP and UDP sockets are made by
+        'egressd sockets', which listens at that path, and it may be forbidden to make any.
+        """
+
+    static let sockets = """
+        usage: egressd sockets [--listen PATH]
+
+        Makes TCP and UDP sockets for 'egressd run --sockets PATH', and neither sends nor receives: the daemon itself then
+        needs no right to either. Listens on the socket that systemd hands over (egressd-sockets.socket), or at PATH, for
+        its own user. Has to be alone in its cgroup: what is sent from there may reach the name servers and nothing else.
+        Needs no privilege.
         """
 
     static let boot = """

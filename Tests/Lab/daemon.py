@@ -47,6 +47,9 @@ class Daemon:
         self.log_file = directory / "daemon.log"
         self.configuration = directory / "egressd.yaml"
         self.process: subprocess.Popen | None = None
+        # More words for `run`, and who runs it (`Lab.spawn`).
+        self.options: list[str] = []
+        self.runs_as: dict[str, Any] = {}
         directory.mkdir(parents=True, exist_ok=True)
         os.chmod(directory, 0o755)
         self.policies.mkdir(exist_ok=True)
@@ -82,12 +85,13 @@ class Daemon:
         """Starts it without waiting; `prefix` goes before the command (`setpriv …`)."""
         log = open(self.log_file, "ab")
         self.process = self.lab.spawn(
-            [*prefix, str(self.lab.egressd), "run", "--config", str(self.configuration)],
+            [*prefix, str(self.lab.egressd), "run", "--config", str(self.configuration), *self.options],
             # As under systemd: a cgroup of its own makes it an identity of its own.
             cgroup="system.slice/egressd.service",
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            **self.runs_as,
         )
         log.close()
         return self.process
