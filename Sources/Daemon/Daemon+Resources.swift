@@ -12,16 +12,6 @@ extension Daemon {
     private static let clockTolerance: Int64 = 2
     private static let startTolerance: Int64 = 60
 
-    /// Refuses to start where no cgroup can be told from another.
-    static func probe(_ cgroups: CgroupTree) throws(StartError) {
-        guard let root = cgroups.id(of: "/"), cgroups.path(of: root) == "/" else {
-            throw StartError(
-                "\(cgroups.mountPoint): cgroups cannot be found by their ids, and no workload could be told from another; "
-                    + "give egressd CAP_DAC_READ_SEARCH, and let it call open_by_handle_at and name_to_handle_at",
-            )
-        }
-    }
-
     /// Says what will be missing from the record, and which rules cannot be met.
     func probeProcesses() {
         guard !ProcessInspector.seesOthers else { return }

@@ -90,7 +90,6 @@ package final class Daemon {
         Self.warnOfHiddenPrograms(policies)
 
         cgroups = try Self.explained("finding the cgroup v2 hierarchy") { () throws(Errno) in try CgroupTree() }
-        try Self.probe(cgroups)
         internetSockets = try Self.internetSockets(helper)
         inspector = ProcessInspector(context: configuration.context, cgroups: cgroups)
         guard let cryptography = LibCrypto() else {

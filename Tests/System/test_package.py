@@ -9,7 +9,7 @@ import pytest
 
 from conftest import REPOSITORY
 
-COMMANDS = ["", "run", "boot", "policy", "coverage", "ctl"]
+COMMANDS = ["", "run", "sockets", "boot", "policy", "coverage", "ctl"]
 
 
 def output(*words: str) -> str:
@@ -102,7 +102,7 @@ def test_the_configuration_belongs_to_the_administrator(deb, files, egressd, tre
 
 
 def test_units_are_as_good_as_they_say():
-    for unit in ("egressd", "egressd-boot"):
+    for unit in ("egressd", "egressd-boot", "egressd-sockets"):
         path = REPOSITORY / f"systemd/{unit}.service"
         done = subprocess.run(
             ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(path)],

@@ -9,8 +9,9 @@ import time
 from container import STORAGE4, STORAGE6, STRANGER4, STRANGER6, wait
 
 # What systemd says of the unit, 0 (closed) to 10. The rest is what the daemon is for: the host's network, every process.
-EXPOSURE = 2.2
-UNIT = "egressd.service"
+EXPOSURE = 1.4
+HELPER_EXPOSURE = 1.1
+UNIT, HELPER = "egressd.service", "egressd-sockets.service"
 POLICY = """workload: llm-pretrain
 identity:
   cgroup: training.slice/llm-pretrain@*.service
@@ -59,8 +60,8 @@ def ready(host):
     return host.show(UNIT, "ActiveState")["ActiveState"] == "active"
 
 
-def pid(host):
-    return host.number(UNIT, "MainPID")
+def pid(host, unit=UNIT):
+    return host.number(unit, "MainPID")
 
 
 def stands(host):
@@ -104,16 +105,102 @@ def test_it_installs_and_serves(host, deb):
     host.do("usermod", "--append", "--groups", "egress-approvers", "approver")
 
 
-def test_it_has_only_what_it_needs(host):
-    text = host.do("systemd-analyze", "security", "--no-pager", UNIT)
+def exposure(host, unit):
+    text = host.do("systemd-analyze", "security", "--no-pager", unit)
     print("\n".join(line for line in text.splitlines() if "✗" in line or "Overall" in line))
-    level = float(re.search(r"Overall exposure level for \S+: ([0-9.]+)", text)[1])
-    assert level <= EXPOSURE
-    status = host.do("cat", f"/proc/{pid(host)}/status")
-    # CAP_DAC_READ_SEARCH, CAP_NET_ADMIN, CAP_SYS_PTRACE
-    assert int(re.search(r"CapEff:\s*(\w+)", status)[1], 16) == 1 << 2 | 1 << 12 | 1 << 19
-    assert re.search(r"Seccomp:\s*2", status) and re.search(r"NoNewPrivs:\s*1", status)
-    assert not re.search(r"^Uid:\s*0\b", status, re.M)
+    return float(re.search(r"Overall exposure level for \S+: ([0-9.]+)", text)[1])
+
+
+def test_it_has_only_what_it_needs(host):
+    assert exposure(host, UNIT) <= EXPOSURE
+    assert exposure(host, HELPER) <= HELPER_EXPOSURE
+    # CAP_NET_ADMIN, CAP_SYS_PTRACE
+    for unit, capabilities in ((UNIT, 1 << 12 | 1 << 19), (HELPER, 0)):
+        status = host.do("cat", f"/proc/{pid(host, unit)}/status")
+        for kind in ("Prm", "Eff", "Bnd", "Amb"):
+            assert int(re.search(rf"Cap{kind}:\s*(\w+)", status)[1], 16) == capabilities, kind
+        assert re.search(r"Seccomp:\s*2", status) and re.search(r"NoNewPrivs:\s*1", status)
+        assert not re.search(r"^Uid:\s*0\b", status, re.M)
+
+
+def resolver_cgroups(host):
+    """The cgroups of the sockets that the resolver listens on."""
+    text = host.do("ss", "-tulnH", "--cgroup", "sport = :8053")
+    return re.findall(r"cgroup:(\S+)", text)
+
+
+def test_its_sockets_are_made_by_another(host):
+    assert [path.endswith("/" + HELPER) for path in resolver_cgroups(host)] == [True] * 4
+    shown = host.show(UNIT, "RestrictAddressFamilies", "IPAddressDeny")
+    assert set(shown["RestrictAddressFamilies"].split()) == {"AF_NETLINK", "AF_UNIX"}
+    assert set(shown["IPAddressDeny"].split()) == {"0.0.0.0/0", "::/0"}
+    # Nobody else may ask for them.
+    probe = "import socket; socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).connect('/run/egressd-sockets')"
+    refused = host.try_("setpriv", "--reuid=trainer", "--clear-groups", "python3", "-c", probe)
+    assert "PermissionError" in refused.stderr
+
+
+NAMED = """workload: named
+identity: {cgroup: training.slice/named@*.service}
+allow: [{name: names, to: ["*.example.org"], ports: [443]}]
+"""
+# Asks for one name (RFC 1035) and prints the code and how many records came.
+ASK = f"""
+import socket, sys
+name = b"".join(bytes([len(label)]) + label.encode() for label in sys.argv[1].split("."))
+asks = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+asks.settimeout(8)
+asks.sendto(bytes.fromhex("abcd01000001000000000000") + name + bytes.fromhex("0000010001"), ("{STORAGE4}", 53))
+answer = asks.recv(512)
+print("code", answer[3] & 15, "records", answer[7])
+"""
+
+
+def resolves(host, name):
+    """A job asks for a name; the question goes through the daemon to the world's name server."""
+    unit = f"named@{name.partition('.')[0]}"
+    start(host, unit, "/usr/bin/python3", "-c", ASK, name)
+    finished(host, unit)
+    said = host.journal(f"--unit={unit}.service", "--boot").splitlines()
+    end(host, unit)
+    return "code 0 records 1" in said and name in host.world.names
+
+
+def test_names_are_resolved_through_sockets_of_the_helper(host):
+    config = host.root / "etc/egressd/egressd.yaml"
+    host.write("/etc/egressd/egressd.yaml", config.read_text() + f"dns: {{upstream: [{STORAGE4}]}}\n")
+    host.write("/etc/egressd/policies/named.yaml", NAMED)
+    host.do("systemctl", "reload", UNIT)
+    for number in range(3):
+        assert resolves(host, f"a{number}.example.org"), host.journal(f"--unit={UNIT}", "--boot")[-2000:]
+
+
+def test_a_killed_helper_is_back(host):
+    before, daemon = pid(host, HELPER), pid(host)
+    host.do("kill", "-KILL", str(before))
+    wait(lambda: pid(host, HELPER) not in (0, before), 10, "the helper is back")
+    wait(lambda: "names are resolved" in host.journal(f"--unit={UNIT}", "--boot"), 10, "the daemon has new sockets")
+    assert resolves(host, "again.example.org")
+    # The cgroup of a unit that was started anew is another one of the same name.
+    assert [path.endswith("/" + HELPER) for path in resolver_cgroups(host)] == [True] * 4
+    assert pid(host) == daemon and ready(host)
+    (host.root / "etc/egressd/policies/named.yaml").unlink()
+    host.do("systemctl", "reload", UNIT)
+
+
+def test_a_policy_file_that_it_may_not_read_is_said(host):
+    path = "/etc/egressd/policies/secret.yaml"
+    host.write(path, POLICY.replace("llm-pretrain", "secret"))
+    assert host.do("stat", "-c", "%G", path).strip() == "egressd", "new files belong to the daemon's group"
+    host.do("chmod", "0600", path)
+    assert host.try_("systemctl", "reload", UNIT).returncode != 0
+    assert "secret.yaml: cannot be read: Permission denied; the daemon reads as user egressd: chgrp egressd, chmod g+rX" \
+        in host.journal(f"--unit={UNIT}", "--boot")
+    host.do("chmod", "0640", path)
+    host.do("systemctl", "reload", UNIT)
+    assert "secret" in ctl(host, "workloads")
+    (host.root / path.lstrip("/")).unlink()
+    host.do("systemctl", "reload", UNIT)
 
 
 def test_a_policy_comes_with_reload_and_a_bad_one_is_said(host):
