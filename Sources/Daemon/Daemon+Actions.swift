@@ -239,21 +239,20 @@ extension Daemon {
     }
 
     private func save(_ grant: Grant) {
+        let state = GrantRow.State(rawValue: grant.state.rawValue) ?? .revoked
         do {
-            guard grant.state == .active else {
-                let state = GrantRow.State(rawValue: grant.state.rawValue) ?? .revoked
-                // One that ended must not come back with a restart: it is written as soon as anything can be.
-                if (try? store.setGrants([grant.id], to: state)) == nil { store.setGrantsLater([grant.id], to: state) }
-                return
+            if state == .active {
+                _ = try store.insertGrant(Self.row(grant))
+                saveGrantTimes()
+            } else {
+                try store.setGrants([grant.id], to: state)
             }
-            _ = try store.insertGrant(Self.row(grant))
-            saveGrantTimes()
             warnings["grants"] = nil
         } catch {
             warnings["grants"] = "grants are not stored: \(error)"
             Log.error("storing grant \(grant.id): \(error)")
             // One that has ended must not come back with the next start: this is written as soon as anything can be.
-            if grant.state != .active { store.updateRemaining([grant.id: .seconds(0)], at: Clock.wall()) }
+            if state != .active { store.setGrantsLater([grant.id], to: state) }
         }
     }
 
