@@ -13,6 +13,7 @@ package struct Errno: Error, Hashable, Sendable {
     package static let exists = Errno(EEXIST)
     package static let accessDenied = Errno(EACCES)
     package static let notPermitted = Errno(EPERM)
+    package static let wouldBlock = Errno(EAGAIN)
     package static let connectionRefused = Errno(ECONNREFUSED)
     package static let addressInUse = Errno(EADDRINUSE)
     package static let brokenPipe = Errno(EPIPE)

@@ -142,6 +142,7 @@ int clx_accept(int fd);
 // Without SIGPIPE: MSG_NOSIGNAL.
 ssize_t clx_send(int fd, const void *bytes, size_t count);
 int clx_set_receive_timeout(int fd, int64_t milliseconds);
+int clx_shutdown_write(int fd);
 int clx_pair(int *ret_first, int *ret_second);
 
 // Who connected, as it was at the time of connect(2).
