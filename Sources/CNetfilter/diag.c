@@ -71,7 +71,8 @@ int enf_sock_find(int fd, const struct enf_endpoint *endpoint, struct enf_sock *
     uint8_t buffer[256];
     struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
     struct inet_diag_req_v2 *body = request(message, SOCK_DIAG_BY_FAMILY, 0, endpoint->family, endpoint->protocol);
-    // UDP is looked up as if for a packet that arrives: source and destination change places (net/ipv4/udp_diag.c).
+    // UDP is looked up as if for a packet that arrives: source and destination change places, though not to destroy a socket
+    // (net/ipv4/udp_diag.c).
     bool swapped = endpoint->protocol == IPPROTO_UDP;
     body->id.idiag_sport = htons(swapped ? endpoint->remote_port : endpoint->local_port);
     body->id.idiag_dport = htons(swapped ? endpoint->local_port : endpoint->remote_port);
@@ -104,12 +105,5 @@ int enf_sock_destroy(int fd, const struct enf_sock *sock) {
     body->id.idiag_if = sock->interface;
     body->id.idiag_cookie[0] = sock->cookie[0];
     body->id.idiag_cookie[1] = sock->cookie[1];
-    if (sock->endpoint.protocol == IPPROTO_UDP) {
-        // The same swap as in a search.
-        body->id.idiag_sport = htons(sock->endpoint.remote_port);
-        body->id.idiag_dport = htons(sock->endpoint.local_port);
-        memcpy(body->id.idiag_src, sock->endpoint.remote, 16);
-        memcpy(body->id.idiag_dst, sock->endpoint.local, 16);
-    }
     return enf_ask_again(fd, message, message->nlmsg_len);
 }
