@@ -1,0 +1,175 @@
+import Glibc
+package import Model
+
+/// Denials on their way into the record, and connections whose first flights are awaited, in two small files of the state
+/// directory that are used in turn.
+///
+/// A line is written before anything is done about the packet that it tells of. The database has the event some milliseconds
+/// later: what a daemon that is killed had in its memory is read here by the next one. The lines outlive the process, not
+/// the machine. Not thread-safe.
+package final class AheadFile {
+    /// A denial, and the packet that waits until it is answered.
+    package struct Line: Hashable, Sendable {
+        package var event: Event
+        package var packet: Packet?
+
+        package init(event: Event, packet: Packet?) {
+            self.event = event
+            self.packet = packet
+        }
+    }
+
+    /// The number of a packet in the queue of a number.
+    package struct Packet: Hashable, Sendable {
+        package var queue: UInt16
+        package var number: UInt32
+
+        package init(queue: UInt16, number: UInt32) {
+            self.queue = queue
+            self.number = number
+        }
+    }
+
+    /// A connection whose first flight is awaited.
+    package struct Beginning: Hashable, Sendable {
+        package var local: IPAddress
+        package var localPort: UInt16
+        package var remote: Destination
+        /// The sequence number of its SYN: without it nobody can tell which bytes are the first.
+        package var initial: UInt32
+
+        package init(local: IPAddress, localPort: UInt16, remote: Destination, initial: UInt32) {
+            (self.local, self.localPort, self.remote, self.initial) = (local, localPort, remote, initial)
+        }
+    }
+
+    /// What an earlier daemon has left.
+    package struct Left: Hashable, Sendable {
+        /// What it wrote and did not take back.
+        package var lines: [Line] = []
+        /// In the order in which they began: of one connection the last counts.
+        package var beginnings: [Beginning] = []
+        /// Where its record stood when it began.
+        package var after: Int64 = 0
+    }
+
+    package let left: Left
+    /// What the last write failed with; nil once one succeeded.
+    package private(set) var lastError: StoreError?
+
+    /// One of the two files.
+    struct File {
+        let path: String
+        let descriptor: Int32
+        var size = 0
+        /// How many events the store had been given when its last line was written.
+        var given: UInt64 = 0
+    }
+
+    private var files: [File] = []
+    private var current = 0
+    /// The number of the file in use among all that ever were: which of two is older.
+    private var turn: Int64
+
+    /// How big a file grows before it is the other one's turn.
+    private let limit: Int
+
+    /// Opens the files of a state directory and reads what is left in them.
+    package convenience init(directory: String) throws(StoreError) {
+        try self.init(directory: directory, limit: 1 << 20)
+    }
+
+    /// As above; tests make the files small.
+    init(directory: String, limit: Int) throws(StoreError) {
+        self.limit = limit
+        var found: [AheadContent] = []
+        do throws(StoreError) {
+            for index in 0...1 {
+                let path = "\(directory)/ahead-\(index)"
+                files.append(File(path: path, descriptor: try StateDirectory.openPrivate(path)))
+                let content = try AheadContent(of: files[index].descriptor, path)
+                files[index].size = content.size
+                found.append(content)
+            }
+        } catch {
+            for file in files { Glibc.close(file.descriptor) }
+            throw error
+        }
+        let ordered = found.sorted { $0.turn < $1.turn }
+        current = found[1].turn > found[0].turn ? 1 : 0
+        turn = found[current].turn
+        let starts = found.filter { $0.size > 0 }.map(\.after)
+        left = AheadContent.left(of: ordered, after: starts.min() ?? 0)
+    }
+
+    deinit { for file in files { Glibc.close(file.descriptor) } }
+
+    /// Writes denials down; `given` and `committed` are how many events the store was given before and has committed, and
+    /// `after` is the last place in its record.
+    ///
+    /// False when they could not be written: then they are safe only once the store has them.
+    @discardableResult
+    package func write(_ lines: [Line], given: UInt64, after: Int64, committed: () -> UInt64) -> Bool {
+        if files[current].size >= limit, files[1 - current].given <= committed() { takeTurns() }
+        let isWritten = append(lines.map { .denial($0) }, after: after)
+        files[current].given = given + UInt64(lines.count)
+        return isWritten
+    }
+
+    /// Writes down that a first flight is awaited; what is asked and answered is as for denials.
+    @discardableResult
+    package func write(_ beginning: Beginning, after: Int64, committed: () -> UInt64) -> Bool {
+        if files[current].size >= limit, files[1 - current].given <= committed() { takeTurns() }
+        return append([.beginning(beginning)], after: after)
+    }
+
+    /// Takes back the denial of a packet that is judged anew.
+    @discardableResult
+    package func takeBack(_ packet: Packet, after: Int64) -> Bool {
+        append([.takenBack(packet)], after: after)
+    }
+
+    /// Empties the files when the store has committed everything that it was given.
+    package func clear() {
+        for index in files.indices where files[index].size > 0 && truncate(index, to: 0) { files[index].size = 0 }
+    }
+
+    private func takeTurns() {
+        guard truncate(1 - current, to: 0) else { return }
+        current = 1 - current
+        files[current].size = 0
+    }
+
+    private func append(_ entries: [AheadContent.Entry], after: Int64) -> Bool {
+        var bytes: [UInt8] = []
+        let isFirst = files[current].size == 0
+        if isFirst {
+            turn += 1
+            AheadContent.head(turn: turn, after: after).write(into: &bytes)
+            bytes.append(0x0a)
+        }
+        for entry in entries {
+            AheadContent.json(entry).write(into: &bytes)
+            bytes.append(0x0a)
+        }
+        let file = files[current]
+        let count = unsafe pwrite(file.descriptor, bytes, bytes.count, off_t(file.size))
+        guard count == bytes.count else {
+            lastError = .system(call: "write", path: file.path, code: count < 0 ? errno : ENOSPC)
+            // A piece of a line must not stand before the next.
+            _ = truncate(current, to: file.size)
+            return false
+        }
+        lastError = nil
+        files[current].size += count
+        return true
+    }
+
+    private func truncate(_ index: Int, to size: Int) -> Bool {
+        guard ftruncate(files[index].descriptor, off_t(size)) == 0 else {
+            lastError = .system(call: "truncate", path: files[index].path, code: errno)
+            return false
+        }
+        return true
+    }
+}
