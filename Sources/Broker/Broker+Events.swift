@@ -1,5 +1,5 @@
 internal import Inspection
-internal import Model
+package import Model
 internal import Policy
 internal import Ruleset
 

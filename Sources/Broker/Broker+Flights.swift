@@ -154,7 +154,7 @@ extension Broker {
         return [.change(learned?.1 ?? [])] + end(flow, key, decision, message, at: now)
     }
 
-    private func flow(_ identity: Identity, _ sender: Facts, _ decision: Decision, at now: Instant) -> Flow {
+    func flow(_ identity: Identity, _ sender: Facts, _ decision: Decision, at now: Instant) -> Flow {
         Flow(
             identity: identity,
             sender: sender,

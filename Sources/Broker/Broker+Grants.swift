@@ -58,6 +58,13 @@ extension Broker {
         requests.note(&event, as: event.destination == nil ? .others : nil)
     }
 
+    /// The event of an earlier daemon with the number that its request has now; the request is there again if it was not.
+    ///
+    /// What the record has already (`isStored`) keeps its number, and counts no more.
+    package mutating func recall(_ event: Event, isStored: Bool) -> Event {
+        requests.recall(event, isStored: isStored)
+    }
+
     /// Takes up the grants of an earlier daemon; what a deny covers by now is not put in force.
     package mutating func restore(_ earlier: [Grant], nextGrant: Int64, at now: Instant) -> [ElementChange] {
         var changes: [ElementChange] = []

@@ -84,6 +84,8 @@ struct FlowTable {
 
     subscript(_ key: FlowKey) -> Flow? { flows[key] }
 
+    var isEmpty: Bool { flows.isEmpty }
+
     /// Whether there is room for one more connection of an identity.
     func hasRoom(_ identity: Identity) -> Bool { counts[identity, default: 0] < Self.limit }
 

@@ -94,6 +94,22 @@ struct RequestLedger {
         next += 1
     }
 
+    /// The event of an earlier daemon under the number that its line has now; the line is there again if it was not.
+    ///
+    /// What the record has already (`isStored`) keeps its number, and counts no more.
+    mutating func recall(_ event: Event, isStored: Bool) -> Event {
+        guard event.verdict != .allow, let number = event.request else { return event }
+        let subject = event.subject ?? .others
+        let key = Key(kind: event.kind, workload: event.workload ?? "", subject: subject)
+        if isStored, lines[key] != nil || keys[number] != nil { return event }
+        var event = event
+        let following = next
+        if keys[number] == nil { next = number }
+        note(&event, as: subject)
+        next = max(following, next)
+        return event
+    }
+
     /// Adds what an event counts to the line that it was noted under, or to the one that took its place.
     mutating func countAgain(_ event: inout Event) {
         guard event.verdict != .allow, let id = event.request else { return }
