@@ -519,11 +519,18 @@ static int read_elements(void *context, const struct nlmsghdr *message) {
         mnl_attr_for_each_nested(element, attr) {
             const struct nlattr *field, *value, *key = NULL;
             uint64_t packets = 0;
+            uint32_t mark = 0;
             mnl_attr_for_each_nested(field, element) {
                 switch (mnl_attr_get_type(field)) {
                 case NFTA_SET_ELEM_KEY:
                     mnl_attr_for_each_nested(value, field) {
                         if (mnl_attr_get_type(value) == NFTA_DATA_VALUE) key = value;
+                    }
+                    break;
+                case NFTA_SET_ELEM_DATA:
+                    mnl_attr_for_each_nested(value, field) {
+                        if (mnl_attr_get_type(value) != NFTA_DATA_VALUE) continue;
+                        if (mnl_attr_get_payload_len(value) == sizeof mark) mark = mnl_attr_get_u32(value);
                     }
                     break;
                 case NFTA_SET_ELEM_EXPR: packets = counter_of(field, false); break;
@@ -532,7 +539,7 @@ static int read_elements(void *context, const struct nlmsghdr *message) {
                 }
             }
             if (key != NULL)
-                dump->callback(dump->context, mnl_attr_get_payload(key), mnl_attr_get_payload_len(key), packets);
+                dump->callback(dump->context, mnl_attr_get_payload(key), mnl_attr_get_payload_len(key), mark, packets);
         }
     }
     return 0;
@@ -562,7 +569,8 @@ struct taken {
     uint64_t packets;
 };
 
-static void take_packets(void *context, const uint8_t *key, uint32_t key_length, uint64_t packets) {
+static void take_packets(void *context, const uint8_t *key, uint32_t key_length, uint32_t mark, uint64_t packets) {
+    (void)mark;
     struct taken *taken = context;
     if (key_length != taken->key_length || memcmp(key, taken->key, key_length) != 0) return;
     taken->told = true;

@@ -28,6 +28,3 @@ int enf_ask_again(int fd, const struct nlmsghdr *message, size_t length);
 typedef int (*enf_message_callback)(void *context, const struct nlmsghdr *message);
 int enf_answers(int fd, const struct nlmsghdr *message, void *context, enf_message_callback callback);
 int enf_send(int fd, const void *bytes, size_t length);
-// Reads what is left of an exchange that failed, so that nobody takes it for an answer of his own. A dump is read to its
-// end: the kernel refuses another one before (EBUSY).
-void enf_discard(int fd);

@@ -1,5 +1,6 @@
 #include "internal.h"
 
+#include <stdio.h>
 #include <linux/netfilter/nfnetlink_log.h>
 #include <linux/netfilter/nfnetlink_queue.h>
 
@@ -36,6 +37,69 @@ int enf_queue_bind(int fd, uint16_t number, uint32_t length, uint32_t copy_range
     return configure(fd, message);
 }
 
+int enf_queue_unbind(int fd, uint16_t number) {
+    uint8_t buffer[512];
+    struct nlmsghdr *message = queue_config(buffer, number);
+    struct nfqnl_msg_config_cmd command = {.command = NFQNL_CFG_CMD_UNBIND};
+    mnl_attr_put(message, NFQA_CFG_CMD, sizeof command, &command);
+    return configure(fd, message);
+}
+
+static struct nlmsghdr *verdict_message(uint8_t *buffer, uint16_t type, uint16_t flags,
+                                        const struct enf_verdict *verdict) {
+    struct nlmsghdr *message = enf_header(buffer, (NFNL_SUBSYS_QUEUE << 8) | type, flags,
+                                          flags & NLM_F_ACK ? next_seq++ : 0, AF_UNSPEC, verdict->queue);
+    struct nfqnl_msg_verdict_hdr header = {.verdict = htonl(verdict->verdict), .id = htonl(verdict->id)};
+    mnl_attr_put(message, NFQA_VERDICT_HDR, sizeof header, &header);
+    return message;
+}
+
+int enf_queue_verdict_up_to(int fd, const struct enf_verdict *verdict) {
+    uint8_t buffer[64];
+    struct nlmsghdr *message = verdict_message(buffer, NFQNL_MSG_VERDICT_BATCH, 0, verdict);
+    return enf_send(fd, message, message->nlmsg_len);
+}
+
+int enf_queue_verdict_checked(int fd, const struct enf_verdict *verdict) {
+    uint8_t buffer[64];
+    struct nlmsghdr *message = verdict_message(buffer, NFQNL_MSG_VERDICT, NLM_F_ACK, verdict);
+    uint32_t seq = message->nlmsg_seq;
+    int error = enf_send(fd, message, message->nlmsg_len);
+    if (error < 0) return error;
+    // The kernel has answered when the call that asked returns; a full buffer has kept the answer out.
+    for (;;) {
+        uint8_t answer[512];
+        ssize_t count = recv(fd, answer, sizeof answer, MSG_DONTWAIT);
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) return errno == EAGAIN ? -ENOBUFS : -errno;
+        const struct nlmsghdr *header = (const struct nlmsghdr *)answer;
+        if (!mnl_nlmsg_ok(header, (int)count)) continue;
+        if (header->nlmsg_type != NLMSG_ERROR || header->nlmsg_seq != seq) continue;
+        return ((const struct nlmsgerr *)mnl_nlmsg_get_payload(header))->error;
+    }
+}
+
+int enf_bindings(bool of_logs, struct enf_binding *ret_bindings, uint32_t count) {
+    // Not /proc/net: a service may see nothing of /proc but processes.
+    const char *subsystem = of_logs ? "log" : "queue";
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/self/net/netfilter/nfnetlink_%s", subsystem);
+    FILE *file = fopen(path, "re");
+    if (file == NULL) return -errno;
+    uint32_t found = 0;
+    char line[256];
+    while (fgets(line, sizeof line, file) != NULL && found < count) {
+        // net/netfilter/nfnetlink_queue.c seq_show: number, port, waiting, mode, range, dropped, dropped, last id.
+        unsigned number, port, last = 0;
+        int fields = sscanf(line, "%u %u %*u %*u %*u %*u %*u %u", &number, &port, &last);
+        if (fields < (of_logs ? 2 : 3) || number > UINT16_MAX) continue;
+        ret_bindings[found++] = (struct enf_binding){.number = (uint16_t)number, .port = port, .last = last};
+    }
+    int error = ferror(file) ? -EIO : 0;
+    fclose(file);
+    return error < 0 ? error : (int)found;
+}
+
 int enf_queue_verdicts(int fd, const struct enf_verdict *verdicts, uint32_t count, uint32_t *ret_sent) {
     uint8_t buffer[64 * 48];
     *ret_sent = 0;
@@ -43,13 +107,7 @@ int enf_queue_verdicts(int fd, const struct enf_verdict *verdicts, uint32_t coun
         size_t length = 0;
         uint32_t part = count < 64 ? count : 64;
         for (uint32_t index = 0; index < part; index++) {
-            struct nlmsghdr *message = enf_header(buffer + length, (NFNL_SUBSYS_QUEUE << 8) | NFQNL_MSG_VERDICT, 0,
-                                                  0, AF_UNSPEC, verdicts[index].queue);
-            struct nfqnl_msg_verdict_hdr header = {
-                .verdict = htonl(verdicts[index].verdict),
-                .id = htonl(verdicts[index].id),
-            };
-            mnl_attr_put(message, NFQA_VERDICT_HDR, sizeof header, &header);
+            struct nlmsghdr *message = verdict_message(buffer + length, NFQNL_MSG_VERDICT, 0, &verdicts[index]);
             length += MNL_ALIGN(message->nlmsg_len);
         }
         int error = enf_send(fd, buffer, length);
@@ -63,6 +121,14 @@ int enf_queue_verdicts(int fd, const struct enf_verdict *verdicts, uint32_t coun
 
 static struct nlmsghdr *log_config(uint8_t *buffer, uint16_t group) {
     return enf_header(buffer, (NFNL_SUBSYS_ULOG << 8) | NFULNL_MSG_CONFIG, NLM_F_ACK, next_seq++, AF_UNSPEC, group);
+}
+
+int enf_log_unbind(int fd, uint16_t group) {
+    uint8_t buffer[512];
+    struct nlmsghdr *message = log_config(buffer, group);
+    struct nfulnl_msg_config_cmd command = {.command = NFULNL_CFG_CMD_UNBIND};
+    mnl_attr_put(message, NFULA_CFG_CMD, sizeof command, &command);
+    return configure(fd, message);
 }
 
 int enf_log_bind(int fd, uint16_t group, uint32_t copy_range) {

@@ -1,7 +1,24 @@
 #include "internal.h"
 
+#include <fcntl.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
+
+static void set_options(int fd, uint32_t receive_buffer) {
+    int one = 1;
+    // Kernels without extended acknowledgements only say less about an error.
+    (void)setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &one, sizeof one);
+    // The answers to a request are short: the copy of the request is not wanted back.
+    (void)setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &one, sizeof one);
+    if (receive_buffer > 0
+        && setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer, sizeof receive_buffer) < 0) {
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+    }
+}
 
 int enf_open(int protocol, uint32_t receive_buffer) {
     int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
@@ -12,16 +29,38 @@ int enf_open(int protocol, uint32_t receive_buffer) {
         close(fd);
         return -error;
     }
-    int one = 1;
-    // Kernels without extended acknowledgements only say less about an error.
-    (void)setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &one, sizeof one);
-    // The answers to a request are short: the copy of the request is not wanted back.
-    (void)setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &one, sizeof one);
-    if (receive_buffer > 0
-        && setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer, sizeof receive_buffer) < 0) {
-        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
-    }
+    set_options(fd, receive_buffer);
     return fd;
+}
+
+static int option(int fd, int name) {
+    int value = -1;
+    socklen_t length = sizeof value;
+    return getsockopt(fd, SOL_SOCKET, name, &value, &length) < 0 ? -errno : value;
+}
+
+// 0 where the kernel does not tell (before 5.14).
+static uint64_t namespace_of(int fd) {
+    uint64_t cookie = 0;
+    socklen_t length = sizeof cookie;
+    return getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) < 0 ? 0 : cookie;
+}
+
+int enf_adopt(int fd, int protocol, uint32_t receive_buffer, uint32_t *ret_port) {
+    if (option(fd, SO_DOMAIN) != AF_NETLINK || option(fd, SO_PROTOCOL) != protocol) return -EPROTOTYPE;
+    struct sockaddr_nl address;
+    socklen_t length = sizeof address;
+    if (getsockname(fd, (struct sockaddr *)&address, &length) < 0) return -errno;
+    if (address.nl_pid == 0) return -EDESTADDRREQ;
+    int fresh = enf_open(protocol, 0);
+    if (fresh < 0) return fresh;
+    bool is_ours = namespace_of(fd) == namespace_of(fresh);
+    close(fresh);
+    if (!is_ours) return -EXDEV;
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) return -errno;
+    set_options(fd, receive_buffer);
+    *ret_port = address.nl_pid;
+    return 0;
 }
 
 void enf_close(int fd) { close(fd); }

@@ -10,6 +10,7 @@ internal import System
 extension Daemon {
     /// Performs what the broker decided, in order; changes are gathered and come into force before the answers.
     func perform(_ actions: [BrokerAction], flushing: Bool = true) {
+        foretell(actions)
         for action in actions {
             switch action {
             case .change(let changes):
@@ -121,7 +122,7 @@ extension Daemon {
     }
 
     /// Performs something that the kernel may refuse.
-    private func attempt(_ what: String, _ body: () throws(NetfilterError) -> Void) {
+    func attempt(_ what: String, _ body: () throws(NetfilterError) -> Void) {
         do throws(NetfilterError) {
             try body()
         } catch  where error.isPassing {
@@ -149,67 +150,6 @@ extension Daemon {
         }
         guard let packets else { return }
         perform(broker.settled(key, packets: packets, at: Clock.now()), flushing: false)
-    }
-
-    /// What an earlier daemon's windows counted after its last event.
-    ///
-    /// Throws when the kernel could not be asked: the table that is put in force next counts from zero.
-    func leftCounts() throws(NetfilterError) -> [Event] {
-        let sets = ["4", "6"].flatMap { family in ["denied", "knocks", "others"].map { ($0, $0 + family) } }
-        var events: [Event] = []
-        for (set, name) in sets + [("floods", "floods"), ("sieges", "sieges")] {
-            do throws(NetfilterError) {
-                for (key, packets) in try table.counts(of: name) where packets > 0 {
-                    if let event = Self.event(ofKey: key, set: set, packets, broker.assignments) {
-                        events.append(event)
-                    }
-                }
-            } catch  where error.isPassing {
-                throw error
-            } catch {
-                note(error, "reading what was refused meanwhile")
-            }
-        }
-        return events
-    }
-
-    private static func event(set: String, _ packets: UInt64, of workload: String?) -> Event {
-        let isInbound = set == "knocks" || set == "sieges"
-        var event = Event(time: Clock.wall(), kind: isInbound ? .inbound : .request)
-        event.verdict = .deny
-        event.reason = set == "floods" || set == "sieges" ? .limit : isInbound ? .notListening : .unknownDestination
-        event.workload = workload
-        event.count = packets
-        event.message = "refused by the kernel while no daemon ran, or just before"
-        return event
-    }
-
-    /// Whose element it is, by the mark that its key begins with; nil for what is no workload.
-    private static func workload(ofKey key: [UInt8], _ assignments: [String: Assignment]) -> String? {
-        guard key.count >= 4 else { return nil }
-        let number = UInt16(key[2]) | UInt16(key[3]) << 8
-        return assignments.first { $0.value.identity.number == number && !$0.key.hasPrefix("*") }?.key
-    }
-
-    private static func event(
-        ofKey key: [UInt8],
-        set: String,
-        _ packets: UInt64,
-        _ assignments: [String: Assignment],
-    ) -> Event? {
-        let workload = workload(ofKey: key, assignments)
-        guard set != "floods", set != "sieges" else { return event(set: set, packets, of: workload) }
-        let width = key.count > 20 || set == "others" && key.count > 12 ? 16 : 4
-        guard key.count >= 8 + width else { return nil }
-        let bits = key[4..<4 + width].reduce(UInt128(0)) { $0 << 8 | UInt128($1) }
-        let ports = key.count >= 12 + width
-        var event = event(set: set, packets, of: workload)
-        event.destination = Destination(
-            address: width == 4 ? .v4(UInt32(truncatingIfNeeded: bits)) : IPAddress(wire: bits),
-            port: ports ? UInt16(key[8 + width]) << 8 | UInt16(key[9 + width]) : 0,
-            transport: Transport(number: key[4 + width]),
-        )
-        return event
     }
 
     /// Ends a connection; false when it had ended already, or where the kernel cannot.

@@ -3,6 +3,7 @@ internal import Glibc
 internal import Model
 internal import Netfilter
 internal import Policy
+internal import Record
 internal import Ruleset
 internal import System
 internal import Wire
@@ -46,7 +47,9 @@ extension Daemon {
                     queues.answer(reference.queue, reference.packet, .again)
                     return
                 }
-                perform(broker.handle(question, in: payload, at: Clock.now()), flushing: false)
+                let actions = broker.handle(question, in: payload, at: Clock.now())
+                foretellBeginning(question)
+                perform(actions, flushing: false)
             }
         } catch {
             noteOverload(.queues, error)
@@ -205,7 +208,7 @@ extension Daemon {
         return facts(socket, path, uid: socket.inode == 0 ? nil : socket.uid, withProcess: true)
     }
 
-    private func facts(_ socket: SocketInfo, _ path: String, uid: UInt32?, withProcess: Bool) -> Facts {
+    func facts(_ socket: SocketInfo, _ path: String, uid: UInt32?, withProcess: Bool) -> Facts {
         var facts = Facts(cgroup: socket.cgroup, path: path, uid: uid, isConnected: socket.isConnected)
         guard withProcess, socket.inode != 0 else { return facts }
         let holder = inspector.holder(
@@ -267,6 +270,9 @@ extension Daemon {
         event.reason = .wrongProtocol
         event.process = message.uid.map { ProcessRecord(uid: $0) }
         event.message = "a packet that could not be read"
+        foretell([
+            AheadFile.Line(event: event, packet: AheadFile.Packet(queue: message.queue, number: message.packetID))
+        ])
         append(event)
     }
 }

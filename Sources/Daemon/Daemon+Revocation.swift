@@ -24,15 +24,9 @@ extension Daemon {
         }
     }
 
-    /// The workloads that have a connection open.
-    func openIdentities() -> Set<Identity> {
-        let open = (list(.tcp) + list(.udp)).filter { $0.remotePort != 0 }
-        return Set(open.compactMap(owner)).filter(\.isWorkload)
-    }
-
-    /// Ends what an identity has open and its policy no longer allows; when its generation was raised already, what is
+    /// Ends what an identity has open and its policy no longer allows; its generation was raised already, so that what is
     /// missed here is judged at its next packet.
-    func recheck(_ identity: Identity, wasRaised: Bool = true) {
+    func recheck(_ identity: Identity) {
         // What was never seen has nothing open.
         guard broker.isSeen(identity) else { return }
         // An old connection entry with the number that the new generation has would pass for a new one.
@@ -40,7 +34,7 @@ extension Daemon {
         let stale = Stamp(identity, generation: generation, .new).mark
         let before = list(identity)
         for connection in before
-        where wasRaised && connection.mark & Stamp.generationMask == stale && !connection.isUnproved {
+        where connection.mark & Stamp.generationMask == stale && !connection.isUnproved {
             connections.restamp(connection, mark: stale)
         }
         guard !before.isEmpty else { return }
@@ -85,18 +79,11 @@ extension Daemon {
         }
     }
 
-    /// Ends the connections whose first flights an earlier daemon awaited: what it has seen of them is not known.
-    func endFlights() {
-        for connection in all() where connection.transport == .tcp && connection.isInspecting {
-            perform(broker.endUnawaited(FlowKey(connection), of: opener(of: connection), at: Clock.now()))
-        }
-    }
-
     private func list(_ identity: Identity) -> [Connection] {
         asked { () throws(NetfilterError) in try connections.list(mark: identity.mark, mask: Stamp.identityMask) }
     }
 
-    private func all() -> [Connection] {
+    func all() -> [Connection] {
         asked { () throws(NetfilterError) in try connections.list(mark: 0, mask: 0) }
     }
 
@@ -154,7 +141,7 @@ extension Daemon {
 }
 
 extension FlowKey {
-    fileprivate init(_ connection: Connection) {
+    init(_ connection: Connection) {
         self.init(
             local: connection.source,
             localPort: connection.sourcePort,
@@ -168,7 +155,7 @@ extension FlowKey {
 }
 
 extension Connection {
-    fileprivate var isInspecting: Bool { UInt8(truncatingIfNeeded: mark) == Stamp.State.inspecting.rawValue }
+    var isInspecting: Bool { UInt8(truncatingIfNeeded: mark) == Stamp.State.inspecting.rawValue }
 
     /// Whether its first flight is awaited or was refused: it must not be taken for one that is open.
     fileprivate var isUnproved: Bool {
@@ -181,7 +168,7 @@ extension Connection {
     }
 
     /// Whether this host's socket is the end that did not open it.
-    fileprivate func isReverse(of socket: SocketInfo) -> Bool {
+    func isReverse(of socket: SocketInfo) -> Bool {
         source == socket.remote && sourcePort == socket.remotePort && destinationPort == socket.localPort
     }
 }

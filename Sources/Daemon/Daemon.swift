@@ -28,6 +28,10 @@ package final class Daemon {
     let loop: EventLoop
     let service: ServiceManager
     let store: Store
+    /// Denials on their way into the record.
+    let ahead: AheadFile
+    /// How many events the store was given.
+    var eventsGiven: UInt64 = 0
     let table: Table
     let queues: PacketQueues
     let log: PacketLog
@@ -102,14 +106,18 @@ package final class Daemon {
         resources.replacements = store.health.replacements
         if let replacement = store.health.lastReplacement { Log.error(replacement) }
         do {
-            table = try Table(owns: configuration.owner == .auto)
+            ahead = try AheadFile(directory: configuration.state)
+            table = try Table(owns: configuration.owner == .auto, kept: Self.kept(.table, by: service))
             layout = Layout(
                 firstQueue: configuration.queue,
                 observesOnly: configuration.mode == .observe,
                 resolverPort: configuration.dnsPort,
             )
-            queues = try PacketQueues(layout.queues)
-            log = try PacketLog([layout.allowedGroup, layout.refusedGroup])
+            queues = try PacketQueues(layout.queues, kept: Self.kept(.queues, by: service))
+            log = try PacketLog(
+                [layout.allowedGroup, layout.refusedGroup],
+                kept: Self.kept(.log, by: service),
+            )
             sockets = try SocketTable()
             connections = try ConnectionTable()
         } catch {
@@ -140,6 +148,7 @@ package final class Daemon {
         }
         // Before the table is in force: what others do to it from then on is heard.
         ruleset = try RulesetGuard(self)
+        handOver()
         try adopt()
         started = Clock.wall()
         loaded = started
@@ -188,15 +197,13 @@ package final class Daemon {
                 + "; the table is \(table.features.ownedTable ? "owned and persists" : "not owned (\(configuration.owner == .off ? "owner: off" : "before Linux 6.9")): what others do to it is put back")",
         )
         isAdopted = exists
-        broker.restore(try store.requests().map(Self.summary), nextRequest: try store.nextRequestNumber())
-        if exists {
-            Log.info("adopting table inet \(Layout.table) of an earlier daemon")
-        }
-        let counted = exists && hadState ? try leftCounts() : []
+        if exists { Log.info("adopting table inet \(Layout.table) of an earlier daemon") }
         try store.saveWorkloadNumbers(
             broker.assignments.mapValues { (number: $0.identity.number, generation: $0.generation) },
             deleting: [],
         )
+        broker.restore(try store.requests().map(Self.summary), nextRequest: try store.nextRequestNumber())
+        let counts = exists && hadState ? try takeCounts() : [:]
         let rows = try store.grants()
         let last = try store.lastMoment()
         let grants = rows.filter { $0.state == .active }.compactMap { Self.grant($0, at: now, since: last) }
@@ -207,13 +214,10 @@ package final class Daemon {
         let elements = broker.elements() + changes + pins + (exists ? knownCgroups() : [])
         let begin = Clock.now()
         try table.install(layout, elements: elements)
-        // Once only: a start that fails leaves the counters to the next.
-        for var event in counted {
-            broker.noteEarlier(&event)
-            append(event)
-        }
         isRedirecting = broker.usesNames
         try table.setRedirecting(isRedirecting, of: layout)
+        if hadState { recover(counts) }
+        judgeWaiting()
         let size = elements.reduce(0) { $0 + $1.add.count }
         Log.info(
             "table inet \(Layout.table): \(size) elements in one transaction, \((Clock.now() - begin).milliseconds) ms"
@@ -276,11 +280,9 @@ package final class Daemon {
         watchUpstreams()
         try ruleset?.start()
         try followCgroups()
-        // What the policy became while no daemon ran counts for what is open, too.
-        if isAdopted {
-            endFlights()
-            afterPackets { [unowned self] in for identity in openIdentities() { recheck(identity, wasRaised: false) } }
-        }
+        if isAdopted { awaitFlights() }
+        // The policy counts for what is open, too.
+        afterPackets { [unowned self] in judgeOpen() }
         // Queues that were kept go on counting: what they lost before was told of, or cannot be told apart.
         resources.queueDrops = (try? QueueLosses.read(of: layout.queues)) ?? 0
         scheduleSweep()
@@ -304,7 +306,7 @@ package final class Daemon {
             saveRequests()
         }
         record(.daemon, "stopped; the table stays in force")
-        _ = isStored()
+        if isStored() { clearAhead() }
         store.close()
         if store.health.lost > 0 { Log.error("\(store.health.lost) events are lost") }
         Log.info("stopped; the table stays in force and refuses what it does not know")
@@ -335,7 +337,7 @@ package final class Daemon {
     func append(_ event: Event) {
         if let request = event.request { markDirty(request) }
         // A full store counts what it loses and says so in the record itself.
-        _ = store.append(event)
+        if store.append(event) { eventsGiven += 1 }
     }
 
     // MARK: Time
@@ -362,6 +364,7 @@ package final class Daemon {
             broker.setClock(wall: Clock.wall(), at: now)
             perform(broker.tick(at: now))
             watchResources(at: now)
+            clearAhead()
             if let next = broker.nextDeadline { setTimer(max(next, now + .milliseconds(1))) }
         }
         timer = (token, deadline)

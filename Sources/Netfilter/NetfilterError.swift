@@ -39,7 +39,8 @@ package struct NetfilterError: Error, Hashable, CustomStringConvertible {
         let mend =
             switch code {
             case Self.notPermitted where isTaken, Self.busy where isTaken:
-                "; another egressd runs already in this network namespace, or another program has it"
+                "; another egressd runs already in this network namespace, or the service manager keeps its sockets for one "
+                    + "that is about to start (systemctl stop egressd), or another program has it"
             case Self.notPermitted: "; run as root or with CAP_NET_ADMIN"
             case Self.busy: "; another program uses it"
             case Self.noBuffers: "; raise net.core.rmem_max"

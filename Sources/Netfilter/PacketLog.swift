@@ -10,9 +10,26 @@ package final class PacketLog {
     /// The headers are all that is read of a logged packet.
     private static let copied: UInt32 = 128
 
-    /// Binds the groups.
-    package init(_ groups: [UInt16]) throws(NetfilterError) {
-        self.descriptor = try check(enf_open(12, 16 << 20), "opening a netfilter log socket")
+    /// Whether the socket is that of an earlier process: what was logged meanwhile waits.
+    package let isKept: Bool
+    /// Why a socket that was kept is not used.
+    package let refusal: String?
+
+    private static let receiveBuffer: UInt32 = 16 << 20
+
+    /// Binds the groups, or takes them over with one of the sockets that an earlier process had; the others are closed.
+    package init(_ groups: [UInt16], kept: [Int32] = []) throws(NetfilterError) {
+        let (found, refusal) = KeptSocket.choose(kept, buffer: Self.receiveBuffer, bound: (.logs, Set(groups)))
+        self.refusal = refusal
+        self.isKept = found != nil
+        if let found {
+            self.descriptor = found.descriptor
+            return
+        }
+        self.descriptor = try check(
+            enf_open(KeptSocket.netfilter, Self.receiveBuffer),
+            "opening a netfilter log socket"
+        )
         for group in groups {
             let result = enf_log_bind(descriptor, group, Self.copied)
             if result < 0 {

@@ -9,10 +9,12 @@
 //   set`) makes the connection unknown, which is refused, unless it sets a stamp that is valid; either is an alarm
 //   (``ForeignRuleset``). Routing rules are left alone, and so are packet marks but for one: a packet that reaches the
 //   resolver's port over loopback gets the connection's mark (input hook, after routing), in place of what its sender set.
-// * Queues `queue`…`queue + 14` and the log groups `queue` and `queue + 1` of the configuration.
+// * Queues `queue`…`queue + 23` and the log groups `queue` and `queue + 1` of the configuration.
 // * Where the kernel has both flags (6.9 and later) the table is owned and persists: others can neither flush nor delete it,
 //   and it outlives the daemon. Elsewhere what others do to it is heard at once (``RulesetWatch``) and put back.
-// * A new daemon adopts the table in one transaction; a daemon whose owner lives is refused by the kernel.
+// * A new daemon adopts the table in one transaction; a daemon whose owner lives is refused by the kernel. The sockets that
+//   own the table, the queues and the log groups are kept by the service manager over a restart (`table`, `queues`, `log`):
+//   until the service is stopped for good nobody else can have them, and packets wait.
 //
 // What the kernel taught (Linux 6.18, libnftnl 1.2.4, nft 1.0.6):
 //
@@ -29,6 +31,11 @@
 //   device, an IPv4 packet really does: it went on the wire with the destination 127.0.0.1. Only postrouting sees that.
 // * Two connections of one socket that are redirected to one port differ in nothing but their source port: the kernel
 //   changes one. The socket's own port is in conntrack's original direction.
+// * A socket that was kept has the answers and the rest of a dump that the dead process did not read: they are read away
+//   before anything is asked. A queue's socket has messages of packets; an acknowledgement finds no room behind 16 MB of them.
+// * NFQNL_MSG_VERDICT_BATCH sends packets through the rules again that come back with new numbers, while messages with their
+//   old ones may still wait in the socket: everything up to the last number before is forgotten.
+// * What waits in a queue is told by /proc/self/net/netfilter alone, and a /proc mounted with subset=pid hides it.
 // * The single answer to IPCTNL_MSG_CT_GET carries NLM_F_MULTI, and no NLMSG_DONE follows: ask for an acknowledgement.
 // * While anybody listens to NFNLGRP_NFTABLES every element that changes becomes a message of 4 KiB, kept until the end of the
 //   transaction: 2 µs each, and 100,000 elements take five times as long. Unheard it costs nothing.
@@ -68,11 +75,31 @@ package final class Table {
     static let ownerAndPersist = owner | persist
     static let inet: UInt8 = 1
 
-    /// Opens the netlink socket that will own the table, unless it is not to, and tries what the kernel can do.
-    package init(owns: Bool = true) throws(NetfilterError) {
-        // NETLINK_NETFILTER of include/uapi/linux/netlink.h. Answers to a large transaction are many.
-        let socket = try check(enf_open(12, 16 << 20), "opening a netfilter socket")
+    /// For the service manager to keep: as long as anybody has it, the table has its owner.
+    package var descriptor: Int32 { socket }
+    /// Whether the socket is that of an earlier process.
+    package let isKept: Bool
+    /// Why a socket that was kept is not used.
+    package let refusal: String?
+
+    // Answers to a large transaction are many.
+    private static let receiveBuffer: UInt32 = 16 << 20
+
+    /// Opens the netlink socket that will own the table, unless it is not to, or takes one over that owned it for an earlier
+    /// process, and tries what the kernel can do.
+    package init(owns: Bool = true, kept: [Int32] = []) throws(NetfilterError) {
+        let (found, refusal) = KeptSocket.choose(kept, buffer: Self.receiveBuffer)
+        self.refusal = refusal
+        self.isKept = found != nil
+        let socket: Int32
+        if let found {
+            socket = found.descriptor
+        } else {
+            socket = try check(enf_open(KeptSocket.netfilter, Self.receiveBuffer), "opening a netfilter socket")
+        }
         self.socket = socket
+        // What the earlier process asked for and did not read is no answer to what this one asks.
+        if isKept { enf_discard(socket) }
         do throws(NetfilterError) {
             self.features = try Self.probe(socket, owns: owns)
         } catch {

@@ -19,7 +19,15 @@
 // bytes are forced (SO_RCVBUFFORCE), or asked for when forcing is not permitted.
 int enf_open(int protocol, uint32_t receive_buffer);
 
+// Makes an open descriptor that came from elsewhere as enf_open would have: a bound netlink socket of the protocol, in the
+// network namespace of this process. *ret_port is its netlink port. The descriptor stays open when it is refused:
+// -EPROTOTYPE another kind, -EXDEV another namespace.
+int enf_adopt(int fd, int protocol, uint32_t receive_buffer, uint32_t *ret_port);
+
 void enf_close(int fd);
+
+// Reads and forgets what waits, and that something was dropped.
+int enf_drain(int fd);
 
 // Receives one datagram of netlink messages. -EAGAIN when `wait` is false and nothing is there; -ENOBUFS: state unknown.
 long enf_receive(int fd, uint8_t *buffer, size_t size, bool wait);
@@ -101,8 +109,9 @@ int enf_elements_end(struct enf_batch *batch);
 // Deletes every element.
 int enf_elements_flush(struct enf_batch *batch, uint8_t family, const char *table, const char *set);
 
-// Calls back for every element: its key, its data and its counter. Not part of a transaction.
-typedef void (*enf_element_callback)(void *_Nullable context, const uint8_t *key, uint32_t key_length, uint64_t packets);
+// Calls back for every element: its key, its data when that is a mark (else 0), and its counter. Not part of a transaction.
+typedef void (*enf_element_callback)(void *_Nullable context, const uint8_t *key, uint32_t key_length, uint32_t mark,
+                                     uint64_t packets);
 int enf_elements_dump(int fd, uint8_t family, const char *table, const char *set, void *_Nullable context,
                       enf_element_callback callback);
 // Removes one element and tells its counter as it was when no packet could find it any more. -ENOENT: not there.
@@ -136,8 +145,21 @@ struct enf_verdict {
 };
 // Answers packets; `ret_sent` says how many were answered, of a failure too.
 int enf_queue_verdicts(int fd, const struct enf_verdict *verdicts, uint32_t count, uint32_t *ret_sent);
+// Answers every waiting packet of the queue up to this one.
+int enf_queue_verdict_up_to(int fd, const struct enf_verdict *verdict);
+// Answers one packet; -ENOENT: it does not wait. Messages that wait in the socket are read and forgotten meanwhile.
+int enf_queue_verdict_checked(int fd, const struct enf_verdict *verdict);
+int enf_queue_unbind(int fd, uint16_t number);
+struct enf_binding {
+    uint16_t number;
+    uint32_t port;  // the netlink port of the socket that has it
+    uint32_t last;  // of a queue: the last packet that came
+};
+// The queues or log groups of this network namespace that a socket has, at most `count`; how many.
+int enf_bindings(bool of_logs, struct enf_binding *ret_bindings, uint32_t count);
 // Binds a log group: copies the first bytes of every packet.
 int enf_log_bind(int fd, uint16_t group, uint32_t copy_range);
+int enf_log_unbind(int fd, uint16_t group);
 
 // ---- sockets of other processes --------------------------------------------------------------------------------------
 

@@ -1,0 +1,177 @@
+internal import Broker
+internal import Model
+internal import Netfilter
+internal import Record
+internal import Ruleset
+internal import System
+
+/// No denial is lost with the daemon: each is written down before anything is done about its packet, and what the kernel
+/// refused by itself, it has counted.
+///
+/// A daemon may be killed between any two of these steps. Each attempt is in the record once all the same: a line whose packet
+/// still waits is taken back, since the packet is judged again; what an element has counted is taken out of the kernel
+/// before the packets that come next are judged; and a line that the record has already is not written again.
+extension Daemon {
+    /// Writes down the denials among actions, before the actions are performed.
+    func foretell(_ actions: [BrokerAction]) {
+        var lines: [AheadFile.Line] = []
+        var packet: AheadFile.Packet?
+        var isEnded = false
+        for action in actions {
+            switch action {
+            case .record(let event) where event.verdict == .deny:
+                lines.append(AheadFile.Line(event: event, packet: nil))
+            case .answer(let reference, _) where packet == nil: packet = AheadFile.Packet(reference)
+            // It ends before its packets are answered.
+            case .stamp, .destroy: isEnded = true
+            default: break
+            }
+        }
+        guard !lines.isEmpty else { return }
+        if !isEnded { for index in lines.indices { lines[index].packet = packet } }
+        foretell(lines)
+    }
+
+    func foretell(_ lines: [AheadFile.Line]) {
+        let given = eventsGiven + UInt64(pendingEvents.count)
+        ahead.write(lines, given: given, after: store.lastSequence) { eventsCommitted }
+        noteAhead()
+    }
+
+    /// Writes down that the first flight of a connection is awaited, when the packet begins one.
+    func foretellBeginning(_ question: PacketQuestion) {
+        guard let initial = broker.beginning(question) else { return }
+        let beginning = AheadFile.Beginning(
+            local: question.source,
+            localPort: question.otherPort,
+            remote: question.destination,
+            initial: initial,
+        )
+        ahead.write(beginning, after: store.lastSequence) { eventsCommitted }
+        noteAhead()
+    }
+
+    private var eventsCommitted: UInt64 { eventsGiven - min(eventsGiven, UInt64(store.health.pending)) }
+
+    private func noteAhead() {
+        warnings["ahead"] = ahead.lastError.map { "what is refused just before the daemon is killed is lost: \($0)" }
+    }
+
+    /// Forgets what was written down beforehand once the record has all of it.
+    func clearAhead() {
+        guard pendingEvents.isEmpty, dirtyRequests.isEmpty, !broker.awaitsFlights, store.health.pending == 0
+        else { return }
+        ahead.clear()
+    }
+
+    /// Brings into the record what an earlier daemon refused and did not get there; `counts` are what its windows had counted.
+    ///
+    /// The earlier rules are gone: by its answers a packet would be refused and not be judged again.
+    func recover(_ counts: [Refusal: UInt64]) {
+        var stored = storedDenials(after: ahead.left.after)
+        var found: UInt64 = 0
+        for line in ahead.left.lines {
+            let key = Self.withoutNumbers(line.event)
+            if let times = stored[key], times > 0 {
+                stored[key] = times - 1
+                _ = broker.recall(line.event, isStored: true)
+                if let request = line.event.request { markDirty(request) }
+            } else if let packet = line.packet, isAskedAgain(line, packet, counts) {
+                ahead.takeBack(packet, after: store.lastSequence)
+            } else {
+                found += line.event.count
+                append(broker.recall(line.event, isStored: false))
+            }
+        }
+        if found > 0 { Log.info("\(found) denials of an earlier daemon had not reached the record: they have now") }
+    }
+
+    /// Whether the packet of a line is judged again, because it was never answered.
+    private func isAskedAgain(_ line: AheadFile.Line, _ packet: AheadFile.Packet, _ counts: [Refusal: UInt64]) -> Bool {
+        // Without the queue the packet is gone, and refused.
+        guard queues.isKept else { return false }
+        // The packet of a line met the element, if any did: one of those that are counted.
+        if let counted = counts[Refusal(line.event)] { return counted == 0 }
+        return queues.repeatUnanswered(packet.queue, packet.number)
+    }
+
+    /// The denials that the record has after this place.
+    private func storedDenials(after sequence: Int64) -> [Event: Int] {
+        let filter = EventFilter(afterSequence: sequence, verdicts: [.deny], limit: .max)
+        var stored: [Event: Int] = [:]
+        for event in (try? store.events(matching: filter)) ?? [] { stored[Self.withoutNumbers(event), default: 0] += 1 }
+        return stored
+    }
+
+    /// What an event tells, without the numbers that it gets in the record.
+    private static func withoutNumbers(_ event: Event) -> Event {
+        var event = event
+        (event.sequence, event.request) = (0, nil)
+        return event
+    }
+
+    // MARK: The kernel's counts
+
+    /// What a window is about, as far as its event tells.
+    struct Refusal: Hashable {
+        var kind: Event.Kind
+        var workload: String?
+        var destination: Destination?
+
+        fileprivate init(_ event: Event) {
+            (kind, workload, destination) = (event.kind, event.workload, event.destination)
+        }
+    }
+
+    /// Takes the windows of an earlier daemon out of the kernel, and records what they counted but for their first attempts,
+    /// which it had told of; what they counted in all.
+    func takeCounts() -> [Refusal: UInt64] {
+        var counts: [Refusal: UInt64] = [:]
+        for family in ["4", "6"] {
+            for name in ["denied", "knocks", "others"] {
+                let set = name + family
+                attempt("reading what was refused meanwhile") { () throws(NetfilterError) in
+                    for (key, counter) in try table.counts(of: set) {
+                        // What is let through without a port has such an element too.
+                        guard name != "others" || Stamp.State(ofMark: counter.mark) == .denied else { continue }
+                        let packets = try table.take(SetElement(key: key), from: set) ?? 0
+                        guard var event = Self.event(ofKey: key, set: name, broker.assignments) else { continue }
+                        counts[Refusal(event), default: 0] += packets
+                        guard packets > 1 else { continue }
+                        event.count = packets - 1
+                        foretell([AheadFile.Line(event: event, packet: nil)])
+                        append(broker.recall(event, isStored: false))
+                    }
+                }
+            }
+        }
+        return counts
+    }
+
+    private static func event(ofKey key: [UInt8], set: String, _ assignments: [String: Assignment]) -> Event? {
+        let width = key.count > 20 || set == "others" && key.count > 12 ? 16 : 4
+        guard key.count >= 8 + width else { return nil }
+        let number = UInt16(key[2]) | UInt16(key[3]) << 8
+        let bits = key[4..<4 + width].reduce(UInt128(0)) { $0 << 8 | UInt128($1) }
+        let ports = key.count >= 12 + width
+        var event = Event(time: Clock.wall(), kind: set == "knocks" ? .inbound : .request)
+        event.verdict = .deny
+        event.reason = set == "knocks" ? .notListening : .unknownDestination
+        event.workload = assignments.first { $0.value.identity.number == number && !$0.key.hasPrefix("*") }?.key
+        event.destination = Destination(
+            address: width == 4 ? .v4(UInt32(truncatingIfNeeded: bits)) : IPAddress(wire: bits),
+            port: ports ? UInt16(key[8 + width]) << 8 | UInt16(key[9 + width]) : 0,
+            transport: Transport(number: key[4 + width]),
+        )
+        event.message = "refused by the kernel while no daemon ran, or just before"
+        return event
+    }
+}
+
+extension AheadFile.Packet {
+    init(_ reference: PacketReference) { self.init(queue: reference.queue, number: reference.packet) }
+}
+
+extension Stamp.State {
+    fileprivate init?(ofMark mark: UInt32) { self.init(rawValue: UInt8(truncatingIfNeeded: mark)) }
+}
