@@ -103,8 +103,9 @@ class World:
         names = self.namespace.inside(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         names.bind((STORAGE4, 53))
         threading.Thread(target=self.serve_names, args=(names,), daemon=True).start()
-        for address in (STORAGE4, STORAGE6, STRANGER4):
-            listener = self.namespace.inside(lambda a=address: self.listen(a, 443))
+        places = [(STORAGE4, 443), (STORAGE6, 443), (STRANGER4, 443), (STORAGE4, 8443), (STORAGE6, 8443)]
+        for place in places:
+            listener = self.namespace.inside(lambda p=place: self.listen(*p))
             threading.Thread(target=self.serve, args=(listener,), daemon=True).start()
 
     @staticmethod

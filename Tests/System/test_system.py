@@ -20,6 +20,10 @@ allow:
   - name: storage
     to: [10.20.0.0/16, "fd00:20::/48"]
     ports: [443]
+  - name: asked
+    to: [10.20.0.0/16, "fd00:20::/48"]
+    ports: [8443]
+    executable: /usr/bin/python3.11
 """
 TUNNEL_PORT, ECHO_PORT = 9000, 6100
 SSH = (
@@ -324,6 +328,49 @@ def test_a_killed_daemon_is_back_and_nothing_was_open(host):
         host.do("kill", "-KILL", str(before))
         wait(lambda b=before: ready(host) and pid(host) not in (0, b), 15, "the daemon is back")
     refuses_unknown(host, "llm-pretrain@knock2")
+    check_all_open(host)
+
+
+def connections(host, name):
+    """How many connections a busy job has opened, and how many could not be."""
+    lines = re.findall(r"connections (\d+) failed (\d+)", host.journal(f"--unit={name}.service", "--boot"))
+    return (int(lines[-1][0]), int(lines[-1][1])) if lines else (0, 0)
+
+
+def syns_sent_again(host):
+    return int(re.search(r"TcpExtTCPSynRetrans\s+(\d+)", host.do("nstat", "-asz", "TcpExtTCPSynRetrans"))[1])
+
+
+def test_new_connections_wait_over_restart_and_crash(host):
+    """Each of them must be asked about; systemd keeps the queues' sockets, so that no first packet is lost."""
+    assert host.number(UNIT, "NFileDescriptorStore") == 3
+    names = {"llm-pretrain@busy4": STORAGE4, "llm-pretrain@busy6": STORAGE6}
+    lost = syns_sent_again(host)
+    for name, address in names.items():
+        start(host, name, "/usr/bin/python3", "/opt/probes/job.py", "busy", address, "8443")
+        wait(lambda n=name: connections(host, n)[0] > 5, 10, f"{name} connects")
+    for how in ("restart", "kill", "restart", "kill", "kill"):
+        before, made = pid(host), {name: connections(host, name)[0] for name in names}
+        if how == "restart":
+            host.do("systemctl", "restart", UNIT)
+        else:
+            host.do("kill", "-KILL", str(before))
+        wait(lambda b=before: ready(host) and pid(host) not in (0, b), 15, "the daemon is back")
+        for name in names:
+            wait(lambda n=name, m=made: connections(host, n)[0] > m[n] + 5, 10, f"{name} goes on")
+        assert host.number(UNIT, "NFileDescriptorStore") == 3
+    for name in names:
+        assert connections(host, name)[1] == 0
+        end(host, name)
+    assert syns_sent_again(host) == lost
+    journal = host.journal(f"--unit={UNIT}", "--boot")
+    for kept in ("table", "queues", "log"):
+        assert f"taking over the kept socket '{kept}'" in journal
+    assert "is not used, and forgotten" not in journal
+    # Stopped for good, nothing of it is left to anybody.
+    host.do("systemctl", "stop", UNIT)
+    assert host.number(UNIT, "NFileDescriptorStore") == 0
+    host.do("systemctl", "start", UNIT)
     check_all_open(host)
 
 

@@ -1,4 +1,4 @@
-"""What a job does in the container: `steady`, `knock`, `echo`. Everything it sees goes to its standard output."""
+"""What a job does in the container: `steady`, `busy`, `knock`, `echo`. Everything it sees goes to its standard output."""
 
 import socket
 import sys
@@ -31,6 +31,23 @@ def steady(address, port):
             say("answers", count, "longest", f"{longest:.3f}")
             told = time.monotonic()
         time.sleep(0.02)
+
+
+def busy(address, port):
+    """New connections, one after the other, each asked once; says how many there were and how many failed."""
+    good, bad, told = 0, 0, time.monotonic()
+    while True:
+        try:
+            with socket.create_connection((address, int(port)), timeout=20) as connection:
+                connection.sendall(b"x")
+                good += connection.recv(1) == b"x"
+        except OSError as error:
+            say("failed", error)
+            bad += 1
+        if time.monotonic() - told > 0.2:
+            say("connections", good, "failed", bad)
+            told = time.monotonic()
+        time.sleep(0.005)
 
 
 def knock(address, port):
@@ -67,4 +84,4 @@ def answer(connection):
 
 
 if __name__ == "__main__":
-    sys.exit({"steady": steady, "knock": knock, "echo": echo}[sys.argv[1]](*sys.argv[2:]))
+    sys.exit({"steady": steady, "busy": busy, "knock": knock, "echo": echo}[sys.argv[1]](*sys.argv[2:]))
