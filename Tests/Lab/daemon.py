@@ -10,6 +10,7 @@ import subprocess
 import time
 from typing import Any
 
+from manager import ServiceManager
 from namespaces import LabError
 
 
@@ -50,6 +51,7 @@ class Daemon:
         # More words for `run`, and who runs it (`Lab.spawn`).
         self.options: list[str] = []
         self.runs_as: dict[str, Any] = {}
+        self.manager: ServiceManager | None = None
         directory.mkdir(parents=True, exist_ok=True)
         os.chmod(directory, 0o755)
         self.policies.mkdir(exist_ok=True)
@@ -84,17 +86,26 @@ class Daemon:
     def launch(self, *prefix: str) -> subprocess.Popen:
         """Starts it without waiting; `prefix` goes before the command (`setpriv …`)."""
         log = open(self.log_file, "ab")
+        wrapper, kept, environment = self.manager.wrapped() if self.manager else ([], [], {})
         self.process = self.lab.spawn(
-            [*prefix, str(self.lab.egressd), "run", "--config", str(self.configuration), *self.options],
+            [*prefix, *wrapper, str(self.lab.egressd), "run", "--config", str(self.configuration), *self.options],
             # As under systemd: a cgroup of its own makes it an identity of its own.
             cgroup="system.slice/egressd.service",
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            pass_fds=kept,
+            environment=environment,
             **self.runs_as,
         )
         log.close()
         return self.process
+
+    def managed(self) -> "Daemon":
+        """Has a service manager keep its descriptors from now on."""
+        self.manager = ServiceManager(self.directory)
+        self.lab.stack.callback(self.manager.close)
+        return self
 
     def start(self, policies: dict[str, str] | None = None, timeout: float = 15) -> "Daemon":
         """Starts it and waits until it serves."""

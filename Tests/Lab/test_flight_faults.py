@@ -111,13 +111,34 @@ def test_the_daemon_is_killed_while_flights_are_held(daemon, policies, flights, 
         time.sleep(1)
         forged = [one for one in payloads(capture, quiet) if one.destination_port != 443]
         assert forged == [] and [one for one in flights.arrived() if one["local"][1] != 443] == []
-        # The right one may be judged from what is sent again, or cut; half of it never leaves.
+        # The right one is judged when the rest of it comes, which TCP may not send for long; half of it never leaves.
         finish(client, good, right[200:], timeout=1)
         assert len(b"".join(one.payload for one in payloads(capture, quiet, 443))) in (0, len(right))
         assert wire.is_server_hello(flights.speak(client, web, wire.hello())["reply"])
         assert gone(flights.speak(client, quiet, wrong))
         nothing_left_but(flights, capture, quiet, right)
     wrong_name(daemon, quiet, QUIET, NEIGHBOUR)
+
+
+def test_first_flights_that_come_while_no_daemon_runs(daemon, policies, flights, client, site):
+    """Connections that an earlier daemon let begin: what they say first waits, and is judged by the next."""
+    daemon.managed().start(policies)
+    pin(client, NAME, QUIET)
+    quiet = flights.quiet(site)
+    right, wrong = wire.hello(QUIET), wire.hello(NEIGHBOUR)
+    with flights.lab.capture() as capture:
+        good, bad = hold(flights, client, quiet, b""), hold(flights, client, quiet, b"", MORE_PORTS[0])
+        time.sleep(0.2)  # pins are on the disk a moment after they are in force
+        daemon.kill()
+        for one, data in ((good, right), (bad, wrong)):
+            assert client.do("write", handle=one["handle"], data=data.hex())["ok"]
+        assert payloads(capture, quiet) == []
+        daemon.start()
+        eventually(lambda: b"".join(one.payload for one in payloads(capture, quiet, 443)) == right, 5)
+        answer = client.do("read", handle=bad["handle"], timeout=3)
+        assert not answer["ok"] and answer["error"] in GONE, answer
+        assert payloads(capture, quiet, MORE_PORTS[0]) == []
+    wrong_name(daemon, quiet, QUIET, NEIGHBOUR, MORE_PORTS[0])
 
 
 def nothing_left_but(flights, capture, address, data):

@@ -1,0 +1,160 @@
+"""What programs have open when the daemon comes: what the policy allows goes on without a byte lost, the rest is over at once."""
+
+import subprocess
+import time
+
+import pytest
+from conftest import JOB, job_policy
+from daemon import rule
+from lab import PYTHON
+
+CUT = 1.0
+SOME_CGROUP = "system.slice/something.service"
+
+
+def opened(agent, address, port):
+    answer = agent.tcp(address, port, keep=True)
+    assert answer["ok"], answer
+    return answer
+
+
+def ended(agent, connection, since):
+    """Its next call fails, and that within a second of the moment when the daemon served."""
+    answer = agent.do("read", handle=connection["handle"], timeout=CUT)
+    assert not answer["ok"] and answer["error"] in ("ECONNABORTED", "ECONNRESET"), answer
+    assert time.monotonic() - since < CUT
+
+
+def prepare(ground, daemon, how, policies):
+    """What stands before the daemon comes."""
+    daemon.write(policies)
+    if how == "boot":
+        argv = [str(ground.egressd), "boot", "--config", str(daemon.configuration)]
+        done = ground.spawn(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert done.wait(10) == 0, done.stdout.read()
+        assert "egressd" in ground.host.command("nft", "list", "tables")
+
+
+@pytest.mark.parametrize("how", ["nothing", "boot"])
+def test_what_was_open_before_any_daemon(ground, daemon, job, family, how):
+    policies = {"job": job_policy(ground, family)}
+    stays, doomed, secret = (opened(job, a, 443) for a in (family.storage, family.stranger, family.secret))
+    datagrams = {
+        address: job.udp(address, 443, connect=True, keep=True) for address in (family.storage, family.stranger)
+    }
+    assert all(answer["ok"] for answer in datagrams.values())
+    prepare(ground, daemon, how, policies)
+    daemon.start()
+    begin = time.monotonic()
+    ended(job, doomed, begin)
+    ended(job, secret, begin)
+    over = job.do("read", handle=datagrams[family.stranger]["handle"], timeout=CUT)
+    assert over.get("error") == "ECONNABORTED", over
+    assert job.echo(stays["handle"])["data"] == "still here"
+    kept = job.udp(family.storage, 443, handle=datagrams[family.storage]["handle"])
+    assert kept["ok"], kept
+    with ground.capture() as capture:
+        assert job.tcp(family.stranger, 443)["error"] == "ECONNREFUSED"
+        assert capture.find(destination=family.stranger) == []
+    for address, transport, reason in (
+        (family.stranger, "tcp", "unknown-destination"),
+        (family.stranger, "udp", "unknown-destination"),
+        (family.secret, "tcp", "denied-by-rule"),
+    ):
+        told = [
+            event
+            for event in daemon.events(to=address, transport=transport, verdict="deny", reason=reason, workload="job")
+            if event.get("message") == "it was open when the daemon took over"
+        ]
+        assert len(told) == 1 and told[0]["process"]["pid"] == job.pid, told
+
+
+@pytest.mark.parametrize("how", ["nothing", "boot"])
+def test_a_stream_loses_no_byte(ground, daemon, job, family, how):
+    """A connection that is allowed is in the middle of its work when the daemon comes."""
+    allowed = opened(job, family.storage, 443)
+    lines = [f"line {number:05}\n" for number in range(400)]
+    prepare(ground, daemon, how, {"job": job_policy(ground, family)})
+    for number, line in enumerate(lines):
+        if number == 100:
+            daemon.launch()
+        assert job.do("write", handle=allowed["handle"], data=line)["ok"]
+        time.sleep(0.002)
+    daemon.wait_ready()
+    text, expected = "", "".join(lines)
+    deadline = time.monotonic() + 10
+    while len(text) < len(expected):
+        answer = job.do("read", handle=allowed["handle"], timeout=5)
+        assert answer["ok"] and time.monotonic() < deadline, answer
+        text += answer["data"]
+    assert text == expected
+
+
+def test_what_the_policy_became_while_no_daemon_ran(ground, daemon, job, family):
+    allow = [rule("storage", family.storage_prefix, [443]), rule("other", family.other, [443])]
+    daemon.start({"job": job_policy(ground, family, allow=allow)})
+    stays, doomed = opened(job, family.storage, 443), opened(job, family.other, 443)
+    daemon.kill()
+    assert job.echo(doomed["handle"])["ok"]
+    daemon.start({"job": job_policy(ground, family, allow=allow[:1])})
+    begin = time.monotonic()
+    ended(job, doomed, begin)
+    assert job.echo(stays["handle"])["ok"]
+    assert daemon.wait_event(to=family.other, port=443, verdict="deny")["process"]["pid"] == job.pid
+
+
+def test_a_rule_for_one_program(ground, daemon, family):
+    """Who holds the socket is looked for: a program that the rule is not for does not go on."""
+    mine = ground.agent(JOB, uid=1001)
+    stays = opened(mine, family.third, 443)
+    doomed = opened(mine, family.other, 443)
+    allow = [
+        rule("asked", family.third, [443], executable=PYTHON),
+        rule("not-asked", family.other, [443], executable="/usr/bin/true"),
+    ]
+    daemon.start({"job": job_policy(ground, family, allow=allow)})
+    begin = time.monotonic()
+    ended(mine, doomed, begin)
+    assert mine.echo(stays["handle"])["ok"]
+    daemon.wait_event(to=family.other, port=443, verdict="deny", reason="wrong-executable")
+
+
+@pytest.mark.parametrize("mode", ["allow", "observe", "deny"])
+def test_what_belongs_to_no_workload(ground, daemon, family, mode):
+    nobody = ground.agent(SOME_CGROUP)
+    connection = opened(nobody, family.stranger, 443)
+    datagrams = nobody.udp(family.stranger, 443, connect=True, keep=True)
+    daemon.configure(unidentified=mode)
+    daemon.start({"job": job_policy(ground, family)})
+    begin = time.monotonic()
+    if mode == "deny":
+        ended(nobody, connection, begin)
+        assert nobody.do("read", handle=datagrams["handle"], timeout=CUT).get("error") == "ECONNABORTED"
+    else:
+        assert nobody.echo(connection["handle"])["ok"]
+        assert nobody.udp(family.stranger, 443, handle=datagrams["handle"])["ok"]
+
+
+def test_what_others_opened(ground, daemon, job, family):
+    """To a workload only as its policy says, to the rest of the host whatever it says of the way out."""
+    nobody = ground.agent(SOME_CGROUP)
+    outside = ground.outsider()
+    for agent, port in ((job, 6001), (job, 6002), (nobody, 6003)):
+        assert agent.do("serve", at=[family.any, port])["ok"]
+    ends = {port: opened(outside, family.host, port) for port in (6001, 6002, 6003)}
+    listen = [{"name": "peers", "from": [family.world], "ports": [6001]}]
+    daemon.configure(unidentified="deny")
+    daemon.start({"job": job_policy(ground, family, listen=listen)})
+    assert outside.echo(ends[6001]["handle"])["ok"]
+    assert outside.echo(ends[6003]["handle"])["ok"], "a session of an operator"
+    # Its reset belongs to no connection that conntrack knows, and does not get out.
+    assert not ground.host.command("ss", "-tnH", "state", "established", "sport = :6002"), "it was not ended"
+    event = daemon.wait_event(kind="inbound", verdict="deny", workload="job", reason="not-listening")
+    assert event["destination"]["port"] == 6002
+
+
+def test_in_observe_mode_nothing_is_cut(ground, daemon, job, family):
+    connection = opened(job, family.stranger, 443)
+    daemon.configure(mode="observe")
+    daemon.start({"job": job_policy(ground, family)})
+    assert job.echo(connection["handle"])["ok"]
