@@ -19,8 +19,9 @@ package struct OpenConnection: Hashable, Sendable {
 }
 
 extension Broker {
-    /// Judges what was open when the daemon took over: nil when it may go on, else the event of its end.
-    package mutating func takeOver(_ connection: OpenConnection, at now: Instant) -> Event? {
+    /// Judges what nobody was asked about: nil when it may go on, else the event of its end, with a message that says how
+    /// that came.
+    package mutating func takeOver(_ connection: OpenConnection, _ message: String, at now: Instant) -> Event? {
         let (identity, asked, decision) = judge(connection)
         guard decision.verdict == .deny else { return nil }
         var event = Event(time: wall(now), kind: connection.isArrival ? .inbound : .request)
@@ -29,8 +30,8 @@ extension Broker {
         event.name = connection.isArrival ? nil : knownName(identity, asked.address)
         if identity.isWorkload { event.generation = UInt32(assignment(identity).generation) }
         fill(&event, decision, connection.holder)
-        event.message = "it was open when the daemon took over"
-        note(&event, at: now)
+        event.message = message
+        requests.note(&event)
         return event
     }
 

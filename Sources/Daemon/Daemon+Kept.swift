@@ -37,7 +37,11 @@ extension Daemon {
     func judgeWaiting() {
         do throws(NetfilterError) {
             if try !queues.repeatLeft() {
-                noteOverload("packets came while nobody read, more than the queues' socket holds")
+                overloads += 1
+                alarm(
+                    "packets came while nobody read, more than the queues' socket holds: they were refused without being looked at",
+                    reason: .overload,
+                )
             }
         } catch {
             Log.error("\(error)")

@@ -7,7 +7,7 @@ internal import Wire
 
 extension Daemon {
     /// The sets whose elements count what the kernel settled alone.
-    private static let counting = ["denied", "knocks", "seen", "lately", "others"].flatMap { ["\($0)4", "\($0)6"] }
+    private static let counting = ["denied", "knocks", "seen", "lately", "others"].flatMap { ["\($0)4", "\($0)6"] } + ["floods", "sieges"]
 
     /// Puts the table in force as it was before another tool changed it, with all that is in force now.
     ///
@@ -16,40 +16,15 @@ extension Daemon {
     /// from which it was in force.
     func putBack(isAnew: Bool) throws(NetfilterError) -> Instant {
         // What was counted in a table that is gone is not known.
-        let counted = Dictionary(uniqueKeysWithValues: Self.counting.map { ($0, (try? table.counts(of: $0)) ?? [:]) })
+        let counted = Dictionary(uniqueKeysWithValues: Self.counting.map { ($0, ((try? table.counts(of: $0)) ?? [:]).mapValues(\.packets)) })
         let now = Clock.now()
         try table.install(layout, elements: broker.inForce(at: now), isAnew: isAnew)
         try table.setRedirecting(isRedirecting, of: layout)
         let end = Clock.now()
         perform(broker.lost(counted: counted, at: now))
-        cutUnjudged()
+        // Without a table connections have no stamp, and none of them may be tracked.
+        judgeOpen("it was open when the table was put back, and nothing allows it")
         return end
-    }
-
-    /// Ends what workloads have open and nothing allows, whoever opened it and whatever its stamp says.
-    ///
-    /// Without a table connections have no stamp, and none of them may be tracked.
-    private func cutUnjudged() {
-        for transport in [Transport.tcp, .udp] {
-            for socket in list(transport) where socket.remotePort != 0 {
-                guard let identity = owner(socket), identity.isWorkload,
-                    // Judged at the receiver, at its next packet, or by the resolver, question by question.
-                    socket.local != socket.remote, !socket.remote.isLoopback, socket.remotePort != 53
-                else { continue }
-                let remote = Destination(address: socket.remote, port: socket.remotePort, transport: transport)
-                guard broker.mayGoOn(identity, to: remote) == false,
-                    !broker.mayGoOn(identity, from: socket.remote, port: socket.localPort, transport: transport),
-                    sockets.destroy(socket)
-                else { continue }
-                var event = Event(time: Clock.wall(), kind: .request)
-                event.verdict = .deny
-                event.reason = .revoked
-                event.workload = broker.assignments.first { $0.value.identity == identity }?.key
-                event.destination = remote
-                event.message = "it was open when the table was put back, and nothing allows it"
-                append(event)
-            }
-        }
     }
 
     /// Whether one of these messages is about something in the table that is not of its layout, and stays unless the table

@@ -125,45 +125,82 @@ extension Daemon {
 
     /// Takes the windows of an earlier daemon out of the kernel, and records what they counted but for their first attempts,
     /// which it had told of; what they counted in all.
-    func takeCounts() -> [Refusal: UInt64] {
+    ///
+    /// Throws when the kernel could not be asked: the table that is put in force next counts from zero.
+    func takeCounts() throws(NetfilterError) -> [Refusal: UInt64] {
         var counts: [Refusal: UInt64] = [:]
-        for family in ["4", "6"] {
-            for name in ["denied", "knocks", "others"] {
-                let set = name + family
-                attempt("reading what was refused meanwhile") { () throws(NetfilterError) in
-                    for (key, counter) in try table.counts(of: set) {
-                        // What is let through without a port has such an element too.
-                        guard name != "others" || Stamp.State(ofMark: counter.mark) == .denied else { continue }
-                        let packets = try table.take(SetElement(key: key), from: set) ?? 0
-                        guard var event = Self.event(ofKey: key, set: name, broker.assignments) else { continue }
-                        counts[Refusal(event), default: 0] += packets
-                        guard packets > 1 else { continue }
-                        event.count = packets - 1
-                        foretell([AheadFile.Line(event: event, packet: nil)])
-                        append(broker.recall(event, isStored: false))
-                    }
+        for name in ["denied", "knocks", "others"] {
+            for set in [name + "4", name + "6"] {
+                for (key, packets) in try taken(from: set) {
+                    guard let event = Self.event(ofKey: key, set: name, broker.assignments) else { continue }
+                    counts[Refusal(event), default: 0] += packets
+                    recordEarlier(event, count: packets - min(packets, 1))
                 }
+            }
+        }
+        for set in ["floods", "sieges"] {
+            // What made the kernel refuse all met another window.
+            for (key, packets) in try taken(from: set) {
+                recordEarlier(Self.event(set: set, of: Self.workload(ofKey: key, broker.assignments)), count: packets)
             }
         }
         return counts
     }
 
+    /// Takes every element that refuses out of a set: its key, and how many packets it has met.
+    private func taken(from set: String) throws(NetfilterError) -> [(key: [UInt8], packets: UInt64)] {
+        var taken: [(key: [UInt8], packets: UInt64)] = []
+        do throws(NetfilterError) {
+            for (key, counter) in try table.counts(of: set) {
+                // What is let through without a port has such an element too.
+                guard !set.hasPrefix("others") || Stamp.State(ofMark: counter.mark) == .denied else { continue }
+                taken.append((key, try table.take(SetElement(key: key), from: set) ?? 0))
+            }
+        } catch  where error.isPassing && taken.isEmpty {
+            throw error
+        } catch {
+            note(error, "reading what was refused meanwhile")
+        }
+        return taken
+    }
+
+    private func recordEarlier(_ event: Event, count: UInt64) {
+        guard count > 0 else { return }
+        var event = event
+        event.count = count
+        foretell([AheadFile.Line(event: event, packet: nil)])
+        broker.noteEarlier(&event)
+        append(event)
+    }
+
+    private static func event(set: String, of workload: String?) -> Event {
+        let isInbound = set == "knocks" || set == "sieges"
+        var event = Event(time: Clock.wall(), kind: isInbound ? .inbound : .request)
+        event.verdict = .deny
+        event.reason = set == "floods" || set == "sieges" ? .limit : isInbound ? .notListening : .unknownDestination
+        event.workload = workload
+        event.message = "refused by the kernel while no daemon ran, or just before"
+        return event
+    }
+
+    /// Whose element it is, by the mark that its key begins with; nil for what is no workload.
+    private static func workload(ofKey key: [UInt8], _ assignments: [String: Assignment]) -> String? {
+        guard key.count >= 4 else { return nil }
+        let number = UInt16(key[2]) | UInt16(key[3]) << 8
+        return assignments.first { $0.value.identity.number == number && !$0.key.hasPrefix("*") }?.key
+    }
+
     private static func event(ofKey key: [UInt8], set: String, _ assignments: [String: Assignment]) -> Event? {
         let width = key.count > 20 || set == "others" && key.count > 12 ? 16 : 4
         guard key.count >= 8 + width else { return nil }
-        let number = UInt16(key[2]) | UInt16(key[3]) << 8
         let bits = key[4..<4 + width].reduce(UInt128(0)) { $0 << 8 | UInt128($1) }
         let ports = key.count >= 12 + width
-        var event = Event(time: Clock.wall(), kind: set == "knocks" ? .inbound : .request)
-        event.verdict = .deny
-        event.reason = set == "knocks" ? .notListening : .unknownDestination
-        event.workload = assignments.first { $0.value.identity.number == number && !$0.key.hasPrefix("*") }?.key
+        var event = event(set: set, of: workload(ofKey: key, assignments))
         event.destination = Destination(
             address: width == 4 ? .v4(UInt32(truncatingIfNeeded: bits)) : IPAddress(wire: bits),
             port: ports ? UInt16(key[8 + width]) << 8 | UInt16(key[9 + width]) : 0,
             transport: Transport(number: key[4 + width]),
         )
-        event.message = "refused by the kernel while no daemon ran, or just before"
         return event
     }
 }

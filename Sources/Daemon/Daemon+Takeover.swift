@@ -22,11 +22,11 @@ extension Daemon {
         }
     }
 
-    /// Judges what every program has open already, and ends what does not pass: it was opened before any daemon ran, or the
-    /// policy has become another one since.
+    /// Judges what every program has open already, and ends what does not pass: it was opened before any daemon ran, or while
+    /// the table was gone, or the policy has become another one since.
     ///
     /// What is connecting only just now is judged by its next packet, and so is whatever cannot be told here.
-    func judgeOpen() {
+    func judgeOpen(_ message: String) {
         let inbound = inboundEnds()
         for transport in [Transport.tcp, .udp] {
             for socket in list(transport) where socket.remotePort != 0 && socket.inode != 0 {
@@ -35,12 +35,12 @@ extension Daemon {
                     continue
                 }
                 guard let path = path(of: socket.cgroup) else { continue }
-                judgeOpen(socket, path, isArrival: inbound.contains(socket))
+                judgeOpen(socket, path, isArrival: inbound.contains(socket), message)
             }
         }
     }
 
-    private func judgeOpen(_ socket: SocketInfo, _ path: String, isArrival: Bool) {
+    private func judgeOpen(_ socket: SocketInfo, _ path: String, isArrival: Bool, _ message: String) {
         func connection(withProcess: Bool) -> OpenConnection {
             OpenConnection(
                 holder: facts(socket, path, uid: socket.uid, withProcess: withProcess),
@@ -52,7 +52,7 @@ extension Daemon {
         // Who holds it is looked for only when that matters: most may go on.
         let now = Clock.now()
         guard broker.mustEnd(connection(withProcess: false)),
-            let event = broker.takeOver(connection(withProcess: true), at: now)
+            let event = broker.takeOver(connection(withProcess: true), message, at: now)
         else { return }
         perform([.record(event)])
         sockets.destroy(socket)

@@ -282,7 +282,7 @@ package final class Daemon {
         try followCgroups()
         if isAdopted { awaitFlights() }
         // The policy counts for what is open, too.
-        afterPackets { [unowned self] in judgeOpen() }
+        afterPackets { [unowned self] in judgeOpen("it was open when the daemon took over") }
         // Queues that were kept go on counting: what they lost before was told of, or cannot be told apart.
         resources.queueDrops = (try? QueueLosses.read(of: layout.queues)) ?? 0
         scheduleSweep()

@@ -159,7 +159,7 @@ def test_what_was_opened_meanwhile_is_cut(ground, daemon, basic, family):
         answer = agent.do("read", handle=handle, timeout=1)
         assert (answer["ok"], answer.get("error")) == (False, "ECONNABORTED"), answer
     wait_alarm(daemon, "was deleted")
-    event = daemon.wait_event(to=family.stranger, port=443, reason="revoked")
+    event = daemon.wait_event(to=family.stranger, port=443, reason="unknown-destination")
     assert (event["workload"], event["verdict"]) == ("job", "deny")
     assert jobs[2].echo(known["handle"])["ok"]
     assert jobs[2].echo(allowed["handle"])["ok"]

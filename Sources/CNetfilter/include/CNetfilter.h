@@ -26,8 +26,9 @@ int enf_adopt(int fd, int protocol, uint32_t receive_buffer, uint32_t *ret_port)
 
 void enf_close(int fd);
 
-// Reads and forgets what waits, and that something was dropped.
-int enf_drain(int fd);
+// Reads and forgets what waits, and that something was dropped: what is left of an exchange that failed, or that somebody else
+// began, must not be taken for an answer. A dump is read to its end: the kernel refuses another one before (EBUSY).
+void enf_discard(int fd);
 
 // Receives one datagram of netlink messages. -EAGAIN when `wait` is false and nothing is there; -ENOBUFS: state unknown.
 long enf_receive(int fd, uint8_t *buffer, size_t size, bool wait);
