@@ -301,19 +301,22 @@ package final class Daemon {
         saveRequests()
         saveGrantTimes()
         // What the kernel has counted is taken from it only when it can be stored; else the next start finds it there.
-        if isStored() {
-            perform(broker.closeWindows(at: Clock.now()))
-            saveRequests()
-        }
+        let isStored = storeAll()
+        perform(
+            broker.closeWindows(at: Clock.now()).filter { action in
+                if case .settle = action { isStored } else { true }
+            },
+        )
+        saveRequests()
         record(.daemon, "stopped; the table stays in force")
-        if isStored() { clearAhead() }
+        if storeAll() { clearAhead() }
         store.close()
         if store.health.lost > 0 { Log.error("\(store.health.lost) events are lost") }
         Log.info("stopped; the table stays in force and refuses what it does not know")
     }
 
     /// Writes what waits for the disk, and tries again for a moment: after the daemon's end nobody does.
-    private func isStored() -> Bool {
+    private func storeAll() -> Bool {
         var problem: StoreError?
         for attempt in 1...5 {
             do throws(StoreError) {
