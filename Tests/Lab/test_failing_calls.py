@@ -28,6 +28,9 @@ def test_a_sample_of_the_calls(bench):
     problems = []
     for name in phases:
         phase = PHASES[name]()
+        # One of them changes the policy.
+        bench.daemon.write(bench.policies())
+        bench.control.call("Reload")
         count = len(learn(bench, phase))
         numbers = chance.sample(range(1, count + 1), count)
         problems += trials(bench, phase, numbers, chance.choice([1, MANY]), chance, time.monotonic() + SHARE)
