@@ -101,7 +101,15 @@ PLAIN(int, fsync, -1, (int fd), (fd), failcall_fd(fd), EIO, ENOSPC)
 PLAIN(int, fdatasync, -1, (int fd), (fd), failcall_fd(fd), EIO, ENOSPC)
 PLAIN(int, ftruncate, -1, (int fd, off_t length), (fd, length), failcall_fd(fd), EIO, ENOSPC)
 PLAIN(int, ftruncate64, -1, (int fd, off64_t length), (fd, length), failcall_fd(fd), EIO, ENOSPC)
-PLAIN(int, flock, -1, (int fd, int operation), (fd, operation), failcall_fd(fd), ENOLCK, EINTR)
+
+int flock(int fd, int operation) {
+    REAL(flock);
+    if (operation == LOCK_UN) return real(fd, operation);
+    WAY(flock, failcall_fd(fd), ENOLCK, EINTR);
+    FAIL(-1);
+    return real(fd, operation);
+}
+
 PLAIN(int, pipe, -1, (int ends[2]), (ends), "", EMFILE, ENFILE)
 PLAIN(int, fchmod, -1, (int fd, mode_t mode), (fd, mode), failcall_fd(fd), EPERM, EIO)
 PLAIN(int, fchown, -1, (int fd, uid_t uid, gid_t gid), (fd, uid, gid), failcall_fd(fd), EPERM, EIO)
