@@ -108,6 +108,13 @@ class Bench:
             assert self.client.do("resolve", name=name)["ok"]
         self.usual = self.control.call("Status")["warnings"]
 
+    def open(self) -> None:
+        """No daemon and no table: nothing is refused."""
+        self.daemon.kill()
+        # What was refused in the middle would be sent again.
+        self.ground.host.command("ss", "-K", "-t", "exclude", "listening", check=False)
+        self.daemon.clear_kernel()
+
     # What is said
 
     def mark(self) -> None:

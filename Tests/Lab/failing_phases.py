@@ -268,8 +268,7 @@ class FirstStart(Start):
     def prepare(self, bench):
         bench.deny()
         bench.control.last()
-        bench.daemon.kill()
-        bench.daemon.clear_kernel()
+        bench.open()
 
     def check(self, bench, prepared, answer):
         if not answer:

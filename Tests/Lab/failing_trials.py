@@ -130,7 +130,6 @@ def trials(
             where = traceback.extract_tb(error.__traceback__)[-1]
             problems.append(f"{type(phase).__name__} {error} ({where.name}:{where.lineno})")
             report(f"PROBLEM {problems[-1]}")
-            bench.daemon.kill()
-            bench.daemon.clear_kernel()
+            bench.open()
             bench.start()
     return problems
