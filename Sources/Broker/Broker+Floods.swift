@@ -4,9 +4,6 @@ internal import Ruleset
 /// Who is refused too often is not asked about for a moment: the kernel refuses alone what it would have asked about, and counts
 /// it. What is allowed by the maps passes meanwhile, and nobody else notices.
 extension Broker {
-    /// How long an identity is not asked about.
-    static let brakeTime = Instant.Span.milliseconds(250)
-
     /// The window in which the kernel refuses what begins like this without asking; nil for what it always asks about.
     func floodWindow(_ question: PacketQuestion, _ identity: Identity) -> Window.Key? {
         guard question.opensFlow else { return nil }
@@ -18,6 +15,12 @@ extension Broker {
         }
     }
 
+    /// Whether the kernel refuses by itself what this cgroup and user begin: who it is need not be looked for.
+    package func isBraked(cgroup id: UInt64, path: String, uid: UInt32?) -> Bool {
+        guard !refusals.isEmpty else { return false }
+        return windows[Window.Key(all: .flood, identity(cgroup: id, path: path, uid: uid))] != nil
+    }
+
     /// Has the kernel refuse by itself, when this refusal was one too many; `event` tells of it.
     mutating func brake(_ key: Window.Key, _ event: Event, at now: Instant) -> [BrokerAction] {
         guard !refusals[key, default: RefusalMeter(refusalRate)].note(at: now), windows[key] == nil else { return [] }
@@ -27,7 +30,7 @@ extension Broker {
         event.message = "more than \(refusalRate.perSecond) refusals a second: refused without being looked at"
         event.forgetDestination()
         openWindows[key.identity, default: 0] += 1
-        windows[key] = Window(event: event, closes: now + Self.brakeTime, told: 0)
+        windows[key] = Window(event: event, closes: now + refusalRate.brake, told: 0)
         return [.change([ElementChange(set: key.set, add: [key.element])])]
     }
 

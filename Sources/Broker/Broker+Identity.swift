@@ -110,9 +110,12 @@ extension Broker {
 
     /// Whether a rule of the workload that this cgroup and user are is for one program only.
     package func hasProgramRules(cgroup id: UInt64, path: String, uid: UInt32?) -> Bool {
-        let known = uid.flatMap { cgroups[id]?.senders[$0] }
-        let identity = (known ?? resolve(path: path, uid: uid)).identity
-        return workload(identity)?.allow.contains { $0.executable != nil } ?? false
+        workload(identity(cgroup: id, path: path, uid: uid))?.allow.contains { $0.executable != nil } ?? false
+    }
+
+    /// Which identity this cgroup and user are, without learning of them.
+    func identity(cgroup id: UInt64, path: String, uid: UInt32?) -> Identity {
+        (uid.flatMap { cgroups[id]?.senders[$0] } ?? resolve(path: path, uid: uid)).identity
     }
 
     /// The cgroups that the kernel knows.

@@ -6,6 +6,8 @@ struct RefusalRate: Hashable {
     var perSecond: Int64 = 500
     /// At most this many at once.
     var burst: Int64 = 1000
+    /// How long the kernel refuses without asking when it was one too many.
+    var brake = Instant.Span.milliseconds(250)
 }
 
 /// Measures how fast somebody is refused.

@@ -108,7 +108,8 @@ extension Daemon {
         case .forward, .greeting: break
         case .flight where broker.awaits(question): break
         case .sender: question.sender = sender(of: packet, uid: message.uid, withProcess: false, mayGuess: false)
-        case .unmarked, .outbound, .reply, .flight:
+        case .outbound: question.sender = sender(of: packet, uid: message.uid, withProcess: true, mayBeBraked: true)
+        case .unmarked, .reply, .flight:
             question.sender = sender(of: packet, uid: message.uid, withProcess: true)
         case .loopback:
             question.sender = sender(of: packet, uid: nil, withProcess: true)
@@ -161,7 +162,13 @@ extension Daemon {
         )
     }
 
-    private func sender(of packet: Packet, uid: UInt32?, withProcess: Bool, mayGuess: Bool = true) -> Facts? {
+    private func sender(
+        of packet: Packet,
+        uid: UInt32?,
+        withProcess: Bool,
+        mayGuess: Bool = true,
+        mayBeBraked: Bool = false,
+    ) -> Facts? {
         guard packet.transport.hasPorts else { return rawSender(of: packet, uid: uid, mayGuess: mayGuess) }
         let socket = sockets.find(
             packet.transport,
@@ -174,7 +181,10 @@ extension Daemon {
         guard let socket, let path = path(of: socket.cgroup) else {
             return rawSender(of: packet, uid: uid, mayGuess: mayGuess)
         }
-        return facts(socket, path, uid: socket.inode == 0 ? nil : socket.uid, withProcess: withProcess)
+        let owner = socket.inode == 0 ? nil : socket.uid
+        // Looking through the descriptors of who floods takes the longer the more it has open, and others wait meanwhile.
+        let isBraked = mayBeBraked && broker.isBraked(cgroup: socket.cgroup, path: path, uid: owner)
+        return facts(socket, path, uid: owner, withProcess: withProcess && !isBraked)
     }
 
     private func receiver(of packet: Packet, withProcess: Bool) -> Facts? {

@@ -64,7 +64,7 @@ struct Simulation {
         settings = Universe.settings(&random)
         broker = Broker(settings: settings, policies: policies, cryptography: PlainCryptography())
         // In some of them a few refusals are a flood.
-        if Bool.random(using: &random) { broker.refusalRate = RefusalRate(perSecond: 1, burst: 3) }
+        if Bool.random(using: &random) { broker.refusalRate = RefusalRate(perSecond: 1, burst: 1, brake: .seconds(10)) }
         kernel = KernelModel(renewsTimeouts: Bool.random(using: &random))
         listeners = (0..<16).map { _ in Int.random(in: 0..<Universe.processes.count, using: &random) }
         self.random = random
