@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import sqlite3
 import statistics
 import subprocess
 import time
@@ -54,7 +55,7 @@ class Floods:
         process = self.lab.spawn(argv, cgroup=QUIET, stdout=subprocess.PIPE, text=True)
         output, _ = process.communicate(timeout=seconds + 20)
         answer = json.loads(output)
-        if answer["failed"] or not answer["connections"]:
+        if not answer["connections"]:
             raise LabError(f"{address}: {answer}")
         return answer
 
@@ -73,10 +74,14 @@ class Floods:
 
     def counted(self) -> tuple[int, int]:
         """How many attempts of the flood the record and `ctl requests` have."""
-        events = self.daemon.ctl("log", "--workload", "loud", "--limit", "100000")
+        # Not by `ctl log`, whose answer has a bound that so many events do not fit into.
+        path = self.daemon.state / "egressd.db"
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as record:
+            rows = record.execute("SELECT body FROM events WHERE workload = 'loud' AND verdict = 'deny'").fetchall()
+        events = [json.loads(body) for (body,) in rows]
         requests = self.daemon.ctl("requests")["requests"]
         return (
-            sum(one.get("count", 1) for one in events if one.get("verdict") == "deny"),
+            sum(one.get("count", 1) for one in events),
             sum(one["count"] for one in requests if one.get("workload") == "loud"),
         )
 
@@ -87,6 +92,8 @@ def floods(quick: bool) -> dict[str, Any]:
     ratios: dict[str, list[float]] = {name: [] for name in WAYS}
     samples: dict[str, list[tuple[float, float, float]]] = {name: [] for name in WAYS}
     attempts, rates, loads = 0, [], []
+    # Of how many connections of the quiet workload, how many failed: alone, and beside the flood.
+    tries = {name: {"alone": [0, 0], "beside": [0, 0]} for name in WAYS}
     with contextlib.ExitStack() as stack:
         place = Floods(stack)
         for number in range(rounds + 1):
@@ -99,6 +106,9 @@ def floods(quick: bool) -> dict[str, Any]:
                 if flooded["outcomes"] != {"ECONNREFUSED": flooded["attempts"]}:
                     raise LabError(f"the flood was not refused: {flooded}")
                 attempts += flooded["attempts"]
+                for when, one in (("alone", alone), ("beside", beside)):
+                    tries[name][when][0] += one["connections"] + one["failed"]
+                    tries[name][when][1] += one["failed"]
                 if number > 0:  # the first round warms up
                     ratios[name].append(beside["median"] / alone["median"])
                     samples[name].append((alone["median"], beside["median"], beside["p99"]))
@@ -120,6 +130,10 @@ def floods(quick: bool) -> dict[str, Any]:
     )  # fmt: skip
     for name in WAYS:
         print(f"  {name}: {found[name]['ratio']:.2f} of its own median alone, {verdict(found[name]['ratio'], RATIO)}")
+    for name, few in tries.items():
+        words = ", ".join(f"{failed} of {count} {when}" for when, (count, failed) in few.items())
+        print(f"  {name}: connections that failed: {words}")
+    found["tries"] = tries
     found["daemon"] = statistics.median(loads)
     found["attempts"], (found["recorded"], found["requests"]) = attempts, counted
     print(f"  the daemon's processor meanwhile: {found['daemon'] * 100:.0f} %")
