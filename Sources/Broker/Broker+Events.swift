@@ -1,5 +1,5 @@
 internal import Inspection
-package import Model
+internal import Model
 internal import Policy
 internal import Ruleset
 
