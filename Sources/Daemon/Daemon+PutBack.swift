@@ -7,7 +7,8 @@ internal import Wire
 
 extension Daemon {
     /// The sets whose elements count what the kernel settled alone.
-    private static let counting = ["denied", "knocks", "seen", "lately", "others"].flatMap { ["\($0)4", "\($0)6"] } + ["floods", "sieges"]
+    private static let counting =
+        ["denied", "knocks", "seen", "lately", "others"].flatMap { ["\($0)4", "\($0)6"] } + ["floods", "sieges"]
 
     /// Puts the table in force as it was before another tool changed it, with all that is in force now.
     ///
@@ -16,7 +17,8 @@ extension Daemon {
     /// from which it was in force.
     func putBack(isAnew: Bool) throws(NetfilterError) -> Instant {
         // What was counted in a table that is gone is not known.
-        let counted = Dictionary(uniqueKeysWithValues: Self.counting.map { ($0, ((try? table.counts(of: $0)) ?? [:]).mapValues(\.packets)) })
+        var counted: [String: [[UInt8]: UInt64]] = [:]
+        for set in Self.counting { counted[set] = try? table.counts(of: set).mapValues(\.packets) }
         let now = Clock.now()
         try table.install(layout, elements: broker.inForce(at: now), isAnew: isAnew)
         try table.setRedirecting(isRedirecting, of: layout)

@@ -5,7 +5,9 @@ import Ruleset
 
 extension Simulation {
     /// What comes and goes with requests, and is not put back.
-    private static let passing = ["answers", "arrivals", "denied", "knocks", "seen", "lately", "others"]
+    private static let passing = [
+        "answers", "arrivals", "denied", "knocks", "seen", "lately", "others", "floods", "sieges",
+    ]
 
     /// Another tool changes the table: everything that is in force is put back, and nothing else.
     mutating func loseTable() {

@@ -36,10 +36,10 @@ import Testing
         ])
         let connection = Self.open(try Scenario.destination(address, 443, transport))
         #expect(!scenario.broker.mustEnd(connection))
-        #expect(scenario.broker.takeOver(connection, at: scenario.now) == nil)
+        #expect(scenario.broker.takeOver(connection, "before", at: scenario.now) == nil)
         let other = Self.open(try Scenario.destination(address, 444, transport))
         #expect(scenario.broker.mustEnd(other))
-        let told = scenario.broker.takeOver(other, at: scenario.now)
+        let told = scenario.broker.takeOver(other, "before", at: scenario.now)
         let event = try #require(told)
         #expect((event.verdict, event.reason, event.workload) == (.deny, .unknownDestination, "train"))
         #expect(event.destination == other.remote && event.process?.pid == 7 && event.request == 1)
@@ -48,7 +48,7 @@ import Testing
     @Test func nobodyIsAskedAboutWhatIsOpen() throws {
         var scenario = try Scenario([Scenario.workload(unknown: .hold(.seconds(30)))])
         let connection = Self.open(try Scenario.destination("203.0.113.9", 22))
-        #expect(scenario.broker.takeOver(connection, at: scenario.now)?.verdict == .deny)
+        #expect(scenario.broker.takeOver(connection, "before", at: scenario.now)?.verdict == .deny)
     }
 
     @Test func aRuleForOneProgramNeedsToKnowIt() throws {
@@ -58,9 +58,9 @@ import Testing
         var unknown = Scenario.facts("/train")
         unknown.process = nil
         #expect(scenario.broker.mustEnd(Self.open(destination, unknown)))
-        #expect(scenario.broker.takeOver(Self.open(destination), at: scenario.now) == nil)
+        #expect(scenario.broker.takeOver(Self.open(destination), "before", at: scenario.now) == nil)
         let other = Self.open(destination, Scenario.facts("/train", command: ["nc"]))
-        #expect(scenario.broker.takeOver(other, at: scenario.now)?.reason == .wrongExecutable)
+        #expect(scenario.broker.takeOver(other, "before", at: scenario.now)?.reason == .wrongExecutable)
     }
 
     @Test(arguments: [Broker.Settings.Unidentified.allow, .observe, .deny])
@@ -68,19 +68,33 @@ import Testing
         let settings = Broker.Settings(unidentified: mode, daemonCgroup: "/egressd")
         var scenario = try Scenario([Scenario.workload()], settings: settings)
         let destination = try Scenario.destination("203.0.113.9", 443)
-        let event = scenario.broker.takeOver(Self.open(destination, Scenario.facts("/host")), at: scenario.now)
+        let event = scenario.broker.takeOver(
+            Self.open(destination, Scenario.facts("/host")),
+            "before",
+            at: scenario.now
+        )
         #expect(event?.reason == (mode == .deny ? .unidentified : nil))
         let arrived = Self.open(destination, Scenario.facts("/host"), localPort: 22, isArrival: true)
-        #expect(scenario.broker.takeOver(arrived, at: scenario.now) == nil, "nobody's policy says who may come")
-        #expect(scenario.broker.takeOver(Self.open(destination, Scenario.facts("/egressd")), at: scenario.now) == nil)
+        #expect(
+            scenario.broker.takeOver(arrived, "before", at: scenario.now) == nil,
+            "nobody's policy says who may come"
+        )
+        #expect(
+            scenario.broker.takeOver(Self.open(destination, Scenario.facts("/egressd")), "before", at: scenario.now)
+                == nil
+        )
     }
 
     @Test func whatOthersOpenedIsForTheListenRules() throws {
         var scenario = try Scenario([Scenario.workload(listen: ["peers 10.30.0.0/16 9000"])])
         let peer = try Scenario.destination("10.30.0.1", 50_000)
         let welcome = Self.open(peer, localPort: 9000, isArrival: true)
-        #expect(scenario.broker.takeOver(welcome, at: scenario.now) == nil)
-        let told = scenario.broker.takeOver(Self.open(peer, localPort: 9001, isArrival: true), at: scenario.now)
+        #expect(scenario.broker.takeOver(welcome, "before", at: scenario.now) == nil)
+        let told = scenario.broker.takeOver(
+            Self.open(peer, localPort: 9001, isArrival: true),
+            "before",
+            at: scenario.now
+        )
         let event = try #require(told)
         #expect((event.kind, event.verdict, event.reason) == (.inbound, .deny, .notListening))
         #expect(event.destination == (try Scenario.destination("10.30.0.1", 9001)))
@@ -159,10 +173,12 @@ import Testing
         #expect(next.ask(try Scenario.destination("203.0.113.9", 24)).events.map(\.request) == [3])
         // What the kernel has counted of one belongs to it.
         var counted = Event(time: events[0].time, kind: .request)
-        (counted.verdict, counted.workload, counted.destination, counted.count) = (.deny, "train", first, 5)
-        #expect(next.broker.recall(counted, isStored: false).request == 1)
-        #expect(next.broker.requestSummaries(of: [1]).map(\.count) == [6])
+        (counted.verdict, counted.reason, counted.workload) = (.deny, .unknownDestination, "train")
+        (counted.destination, counted.count) = (first, 5)
+        next.broker.noteEarlier(&counted)
+        #expect(counted.request == 1)
+        #expect(next.broker.requestSummaries.filter { $0.id == 1 }.map(\.count) == [6])
         #expect(next.broker.recall(events[0], isStored: true) == events[0])
-        #expect(next.broker.requestSummaries(of: [1]).map(\.count) == [6], "it is counted")
+        #expect(next.broker.requestSummaries.filter { $0.id == 1 }.map(\.count) == [6], "it is counted")
     }
 }

@@ -112,7 +112,7 @@ struct LoaderTests {
 
     @Test func aResolverFileThatCannotBeReadIsAnError() throws {
         try Fixtures.withFolder { folder in
-            Fixtures.write("mode: observe\n", to: folder + "/c.yaml")
+            Files.write("mode: observe\n", to: folder + "/c.yaml")
             let loader = PolicyLoader(resolveUser: { _ in nil }, resolverFile: folder + "/resolv.conf")
             let without = try loader.loadConfiguration(folder + "/c.yaml")
             #expect(without.dnsUpstreams == [])
@@ -120,7 +120,7 @@ struct LoaderTests {
             let error = #expect(throws: PolicyErrors.self) { try loader.loadConfiguration(folder + "/c.yaml") }
             #expect(error?.errors.first?.file == folder + "/resolv.conf")
             #expect(error?.description.contains("cannot be read") == true)
-            Fixtures.write("dns: {upstream: [10.0.0.2]}\n", to: folder + "/c.yaml")
+            Files.write("dns: {upstream: [10.0.0.2]}\n", to: folder + "/c.yaml")
             let named = try loader.loadConfiguration(folder + "/c.yaml")
             #expect(named.dnsUpstreams.count == 1)
         }

@@ -1,3 +1,5 @@
+import TestSupport
+
 @testable import Wire
 
 /// Messages of nf_tables written by hand: NFPROTO_INET, and text with its NUL.

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Wire
@@ -125,7 +126,7 @@ struct RulesetMessageTests {
 
     @Test("no bytes make it trap, and what it says is bounded")
     func survivesAnything() {
-        let seed = testSeed()
+        let seed = SplitMix.seed()
         var random = SplitMix(state: seed)
         for sample in [Bytes.chain, Bytes.marks, Bytes.generation] {
             for length in 0...sample.count { check(Array(sample.prefix(length)), "\(length) bytes") }
