@@ -12,7 +12,7 @@ RELEASE_FLAGS := -c release --static-swift-stdlib $(SWIFT_FLAGS)
 export SWIFT_BACKTRACE := enable=no
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help build demo test bench faults fuzz lint unit-debug unit-release lab system-test deb install deps clean
+.PHONY: help build demo test bench faults fuzz sanitize lint unit-debug unit-release lab system-test deb install deps clean
 
 help:
 	@echo 'make build    the release binary, $(BUILD)/release/egressd'
@@ -23,7 +23,8 @@ help:
 	@echo 'make deb      the Debian package, in $(BUILD)/packages'
 	@echo 'make bench    throughput, latency, memory as ratios in one run (root); BENCH="--json FILE --quick"'
 	@echo 'make faults   every call into the C library and SQLite fails, in everything the daemon does (root, an hour); FAULTS="-k approve"'
-	@echo 'make fuzz     every reader of foreign bytes under libFuzzer for 60 seconds'
+	@echo 'make fuzz     every reader of foreign bytes under libFuzzer, a million executions and 60 seconds each; FUZZ="dns tls"'
+	@echo 'make sanitize unit tests and a part of the lab under the address and thread sanitisers (root); SANITIZE=thread'
 	@echo 'make lint     the formatter in strict mode'
 	@echo 'make install  PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
 	@echo 'make deps     installs what is missing (apt, root)'
@@ -64,7 +65,10 @@ faults: deps build
 	@$(PYTHON) -m pytest -p no:cacheprovider -q Tests/Lab/faults/every_call.py $(FAULTS)
 
 fuzz:
-	@PATH="$(dir $(SWIFT)):$$PATH" Tests/Fuzz/run.sh
+	@PATH="$(dir $(SWIFT)):$$PATH" Tests/Fuzz/run.sh $(FUZZ)
+
+sanitize: deps
+	@Tests/Tools/sanitize $(SANITIZE)
 
 install: build
 	install -D -m 0755 $(BUILD)/release/egressd $(DESTDIR)$(PREFIX)/sbin/egressd

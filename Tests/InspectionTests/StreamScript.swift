@@ -77,9 +77,8 @@ struct StreamScript {
             count(outcome)
             if let difference { return "segment \(place / 4), \(payload.count) bytes at \(start): \(difference)" }
         }
-        for place in 0..<model.contiguous where stream.contiguous.byte(at: place) != model.bytes[place] {
-            return "byte \(place)"
-        }
+        let bytes = stream.contiguous
+        for place in 0..<model.contiguous where bytes.byte(at: place) != model.bytes[place] { return "byte \(place)" }
         return nil
     }
 

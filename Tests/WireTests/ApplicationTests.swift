@@ -189,8 +189,11 @@ struct ApplicationTests {
         for start in ["83 00000001", "43 00000001", "e3 00000001", "c3 6b3343cf", "c3 00000000", "c3 12345678"] {
             #expect(datagram(initial(start)) == .unknown, "\(start)")
         }
-        #expect(datagram(Array(initial("c3 00000001").prefix(1_199))) == .unknown)
-        #expect(datagram(hex("c3 00000001 07 01020304050607 00") + zeros(1_200)) == .unknown)
+        // What is wrong with one of a version that is read, the reader says.
+        #expect(datagram(Array(initial("c3 00000001").prefix(1_199))) == .quic)
+        #expect(datagram(hex("c3 00000001 07 01020304050607 00") + zeros(1_200)) == .quic)
+        #expect(datagram(Array(initial("f0 1a2a3a4a").prefix(1_199))) == .unknown)
+        #expect(datagram(hex("f0 1a2a3a4a 07 01020304050607 00") + zeros(1_200)) == .unknown)
         #expect(datagram(hex("c3 00000001 08 0102030405060708 15") + zeros(1_200)) == .unknown)
     }
 
