@@ -21,7 +21,7 @@ runs=${FUZZ_RUNS:-1000000}
 seconds=${FUZZ_SECONDS:-60}
 jobs=${FUZZ_JOBS:-2}
 
-declare -A harnesses
+declare -A harnesses=()
 for harness in "$here"/*.swift; do
     name=$(basename "$harness" .swift)
     harnesses[${name,,}]=$harness
@@ -57,7 +57,7 @@ done
 
 # Coverage counters stand in every reader, each module one object, and not in the harness: what that does with an answer leads
 # nowhere, and its loops would be the slowest of all.
-declare -A made
+declare -A made=()
 module() {
     [ -z "${made[$1]:-}" ] || return 0
     swiftc "${flags[@]}" -sanitize=fuzzer,address -wmo -module-name "$1" -emit-module -emit-module-path "$1.swiftmodule" -c -o "$1.o" \
@@ -122,7 +122,7 @@ run() {
 }
 
 # Waits for one of the targets that run; the first that fails ends this script, and that ends the other.
-declare -A running
+declare -A running=()
 trap '[ ${#running[@]} -eq 0 ] || kill "${!running[@]}"' EXIT
 reap() {
     local pid status=0
