@@ -1,5 +1,6 @@
 import Glibc
 import System
+import TestSupport
 import Testing
 
 /// How many descriptors this process has open.
@@ -54,6 +55,8 @@ final class Child {
         let result = unsafe posix_spawn(&pid, arguments[0], &actions, nil, words, variables)
         try #require(result == 0)
         self.pid = pid
+        // posix_spawn returns while the kernel still sets the program up; until then it has no command line.
+        try #require(eventually { Files.read("/proc/\(pid)/cmdline")?.isEmpty == false })
     }
 
     /// Ends the process and waits until it is gone.
