@@ -1,4 +1,5 @@
 // fuzz: Model Wire
+
 import Wire
 
 /// libFuzzer's entry: reads the bytes as messages of nf_tables, as in one datagram.
