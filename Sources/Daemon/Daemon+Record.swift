@@ -17,12 +17,15 @@ extension Daemon {
         case (nil, let problem?):
             resources.recordProblem = (problem, Clock.wall())
             Log.error("the record in \(configuration.state) cannot be written: \(problem); events wait in memory")
+            scheduleTick()
         case (let (text, since)?, nil):
             resources.recordProblem = nil
             alarm("the record is written again; since \(since) its events waited in memory: \(text)")
         default: break
         }
         guard problem == nil else { return }
+        // What could not be stored at once was queued, and nothing queued has failed.
+        warnings["grants"] = nil
         let isNew = health.replacements > resources.replacements
         guard isNew || warnings["numbers"] != nil else { return }
         do throws(StoreError) {
@@ -33,6 +36,11 @@ extension Daemon {
         } catch {
             warnings["numbers"] = "what is in force is not stored: \(error)"
         }
+    }
+
+    /// Whether something is still to be stored, or to be said of the record.
+    var isRecordInTrouble: Bool {
+        resources.recordProblem != nil || warnings["grants"] != nil || warnings["numbers"] != nil
     }
 
     /// Stores what is in force and a restart needs: numbers, grants, requests and pins.

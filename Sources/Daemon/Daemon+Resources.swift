@@ -22,11 +22,12 @@ extension Daemon {
         )
     }
 
-    /// Looks after everything that may run out, and says what did; at most once in a second.
+    /// Looks after everything that may run out, and says what did; but for the record at most once in a second.
     func watchResources(at now: Instant) {
+        // It is tried again after a second: no time without a record goes unsaid.
+        watchRecord()
         if let looked = resources.looked, now - looked < Self.lookInterval { return }
         resources.looked = now
-        watchRecord()
         watchQueues()
         watchConnections()
         watchClock()

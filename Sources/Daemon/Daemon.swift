@@ -285,6 +285,7 @@ package final class Daemon {
         afterPackets { [unowned self] in judgeOpen("it was open when the daemon took over") }
         // Queues that were kept go on counting: what they lost before was told of, or cannot be told apart.
         resources.queueDrops = (try? QueueLosses.read(of: layout.queues)) ?? 0
+        resources.moment = Moment(wall: Clock.wall(), steady: Clock.now())
         scheduleSweep()
         scheduleGrantSaving()
         record(.daemon, "started, version \(Self.version)")
@@ -368,7 +369,11 @@ package final class Daemon {
             perform(broker.tick(at: now))
             watchResources(at: now)
             clearAhead()
-            if let next = broker.nextDeadline { setTimer(max(next, now + .milliseconds(1))) }
+            // While the record cannot be written somebody waits to hear that it can.
+            let look = isRecordInTrouble ? now + .seconds(1) : nil
+            if let next = [broker.nextDeadline, look].compactMap(\.self).min() {
+                setTimer(max(next, now + .milliseconds(1)))
+            }
         }
         timer = (token, deadline)
     }

@@ -76,7 +76,8 @@ def test_a_record_that_somebody_else_locks(ground, daemon, job, basic, family):
         status, _, errors = daemon.ctl("approve", str(request["request"]), "--for", "1h", check=False)
         assert status == 1 and "locked" in errors, errors
         assert job.tcp(family.third, 443)["error"] == "ECONNREFUSED"
-        daemon.ctl("revoke", str(grant))
+        status, _, errors = daemon.ctl("revoke", str(grant), check=False)
+        assert status == 1 and "revoked and cut" in errors and "locked" in errors, errors
         assert job.tcp(family.other, 443)["error"] == "ECONNREFUSED"
     eventually(lambda: denied_ports(daemon, family.stranger) >= set(ports), "denials are missing")
     eventually(lambda: not warned(daemon, "locked"), "the lock is still said")
