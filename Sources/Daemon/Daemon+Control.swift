@@ -70,7 +70,7 @@ extension Daemon {
         return "\(call.method) is for root" + (names.isEmpty ? "" : " and members of \(names)")
     }
 
-    private func actor(_ peer: Peer) -> String { Users.name(peer.uid) ?? "uid \(peer.uid)" }
+    func actor(_ peer: Peer) -> String { Users.name(peer.uid) ?? "uid \(peer.uid)" }
 
     private func status() -> JSON {
         let health = store.health
@@ -188,7 +188,7 @@ extension Daemon {
         return JSON(present: members)
     }
 
-    private func describe(_ grant: Grant) -> JSON {
+    func describe(_ grant: Grant) -> JSON {
         let now = Clock.now()
         let members: KeyValuePairs<String, JSON?> = [
             "grant": .integer(grant.id),
@@ -202,86 +202,6 @@ extension Daemon {
             "request": JSON(grant.request),
         ]
         return JSON(present: members)
-    }
-
-    // MARK: Approval
-
-    /// The longest approval: a year.
-    ///
-    /// What is needed for longer belongs in the policy.
-    private static let longestGrant: Int64 = 366 * 86_400
-
-    private func approve(_ call: ControlCall) {
-        guard let request = call.parameters["request"]?.integer else { return call.fail(.invalidParameter("request")) }
-        guard let seconds = call.parameters["seconds"]?.integer, (1...Self.longestGrant).contains(seconds) else {
-            return call.fail(.invalidParameter("seconds"))
-        }
-        var ports = Broker.defaultPorts
-        if let given = call.parameters["ports"]?.array {
-            guard let read = ServicePort.read(given.compactMap(\.string)), given.allSatisfy({ $0.string != nil }) else {
-                return call.fail(.invalidParameter("ports"))
-            }
-            ports = read
-        }
-        var application: ApplicationProtocol?
-        if let text = call.parameters["protocol"]?.string {
-            application = ApplicationProtocol(rawValue: text)
-            guard let application, ports.allSatisfy({ application.transport ?? $0.transport == $0.transport }) else {
-                return call.fail(.invalidParameter("protocol"))
-            }
-        }
-        let result = broker.approve(
-            request: request,
-            for: .seconds(seconds),
-            ports: ports,
-            application: application,
-            reason: call.parameters["reason"]?.string,
-            actor: actor(call.peer),
-            at: Clock.now(),
-        )
-        switch result {
-        case .failure(let error): fail(call, error)
-        case .success((let grant, let actions)):
-            warnings["grants"] = nil
-            perform(actions)
-            guard let problem = warnings["grants"] else {
-                call.reply(["grant": describe(grant)])
-                return
-            }
-            // What would be forgotten by a restart is not approved.
-            if case .success(let undo) = broker.revoke(
-                grant: grant.id,
-                reason: problem,
-                actor: "egressd",
-                at: Clock.now()
-            ) {
-                perform(undo)
-            }
-            warnings["grants"] = nil
-            call.fail(.invalidRequest(reason: "not approved: \(problem)"))
-        }
-    }
-
-    private func revoke(_ call: ControlCall) {
-        guard let id = call.parameters["grant"]?.integer else { return call.fail(.invalidParameter("grant")) }
-        let reason = call.parameters["reason"]?.string
-        switch broker.revoke(grant: id, reason: reason, actor: actor(call.peer), at: Clock.now()) {
-        case .failure(let error): fail(call, error)
-        case .success(let actions):
-            warnings["grants"] = nil
-            perform(actions)
-            guard let problem = warnings["grants"] else { return call.reply() }
-            call.fail(
-                .invalidRequest(reason: "revoked and cut, but a start before it is stored brings it back: \(problem)")
-            )
-        }
-    }
-
-    private func fail(_ call: ControlCall, _ error: GrantError) {
-        switch error {
-        case .noRequest, .noGrant: call.fail(.notFound(what: error.description))
-        default: call.fail(.invalidRequest(reason: error.description))
-        }
     }
 
     // MARK: The record

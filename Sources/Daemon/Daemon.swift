@@ -50,7 +50,7 @@ package final class Daemon {
     /// Whether requests for names are redirected to the resolver.
     var isRedirecting = false
     /// Whether the table was there when the daemon started.
-    private var isAdopted = false
+    var isAdopted = false
 
     /// The paths of cgroups by id: an id is never given to another cgroup.
     var cgroupPaths: [UInt64: String] = [:]
@@ -64,7 +64,7 @@ package final class Daemon {
     var requestsTimer: TimerToken?
     var timer: (token: TimerToken, deadline: Instant)?
     /// Whether a timer is set for what the broker has due to the millisecond.
-    private var isPrompt = false
+    var isPrompt = false
     var followers: [ObjectIdentifier: Follower] = [:]
     var started = WallTime(microseconds: 0)
     var loaded = WallTime(microseconds: 0)
@@ -180,77 +180,6 @@ package final class Daemon {
         )
     }
 
-    private static func assignments(_ store: Store) throws -> [String: Assignment] {
-        try store.workloadNumbers().mapValues { row in
-            Assignment(identity: Identity(number: row.number), generation: row.generation)
-        }
-    }
-
-    /// Takes over from an earlier daemon, whose table may still be in force: what it counted is recorded, its grants go on,
-    /// and the new table takes the place of the old in one transaction.
-    private func adopt() throws {
-        let now = Clock.now()
-        let hadState = try !store.workloadNumbers().isEmpty
-        let exists = try table.exists()
-        Log.info(
-            "kernel: packets are asked about through \(table.features.queueExpression ? "the nft queue expression" : "the NFQUEUE target (no nft queue expression)")"
-                + "; the table is \(table.features.ownedTable ? "owned and persists" : "not owned (\(configuration.owner == .off ? "owner: off" : "before Linux 6.9")): what others do to it is put back")",
-        )
-        isAdopted = exists
-        if exists { Log.info("adopting table inet \(Layout.table) of an earlier daemon") }
-        try store.saveWorkloadNumbers(
-            broker.assignments.mapValues { (number: $0.identity.number, generation: $0.generation) },
-            deleting: [],
-        )
-        broker.restore(try store.requests().map(Self.summary), nextRequest: try store.nextRequestNumber())
-        let counts = exists && hadState ? try takeCounts() : [:]
-        let rows = try store.grants()
-        let last = try store.lastMoment()
-        let grants = rows.filter { $0.state == .active }.compactMap { Self.grant($0, at: now, since: last) }
-        let changes = broker.restore(grants, nextGrant: try store.nextGrantNumber(), at: now)
-        if let last { noteStart(since: last) }
-        probeProcesses()
-        let pins = broker.restore(try store.pins().map { Self.summary($0, at: now) }, at: now)
-        let elements = broker.elements() + changes + pins + (exists ? knownCgroups() : [])
-        let begin = Clock.now()
-        try table.install(layout, elements: elements)
-        isRedirecting = broker.usesNames
-        try table.setRedirecting(isRedirecting, of: layout)
-        if hadState { recover(counts) }
-        judgeWaiting()
-        let size = elements.reduce(0) { $0 + $1.add.count }
-        Log.info(
-            "table inet \(Layout.table): \(size) elements in one transaction, \((Clock.now() - begin).milliseconds) ms"
-        )
-        if exists, !hadState {
-            // The numbers on open connections mean nothing without the state that gave them.
-            alarm("the state is new but connections carry stamps of an earlier one: every connection is judged anew")
-            try unstampAll()
-        }
-        let count = broker.policies.workloads.count
-        Log.info(
-            "policy in force: \(count) workload\(count == 1 ? "" : "s"), \(grants.count) grants, mode \(configuration.mode)"
-        )
-    }
-
-    /// What the table of an earlier daemon knows of cgroups, resolved anew: what it let through goes on without a question.
-    private func knownCgroups() -> [ElementChange] {
-        let keys: [[UInt8]]
-        do {
-            keys = Array(try table.counts(of: "workloads").keys)
-        } catch {
-            Log.warning("\(error); every cgroup is asked about anew")
-            return []
-        }
-        let facts = keys.compactMap { key -> Facts? in
-            guard key.count == 12 else { return nil }
-            let id = key[..<8].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-            let uid = key[8...].reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
-            return path(of: id).map { Facts(cgroup: id, path: $0, uid: uid) }
-        }
-        return broker.learn(all: facts)
-    }
-
     /// Serves until it is told to stop.
     ///
     /// When the loop cannot go on, what is known is stored before this throws.
@@ -342,54 +271,5 @@ package final class Daemon {
         if let request = event.request { markDirty(request) }
         // A full store counts what it loses and says so in the record itself.
         if store.append(event) { eventsGiven += 1 }
-    }
-
-    // MARK: Time
-
-    /// Has the broker look at the clock when something is due, and soon after anything happened.
-    func scheduleTick() {
-        if let prompt = broker.promptDeadline, !isPrompt {
-            isPrompt = true
-            loop.schedule(at: prompt) { [unowned self] in
-                isPrompt = false
-                perform(broker.letGo(at: Clock.now()))
-            }
-        }
-        let soon = Clock.now() + .milliseconds(250)
-        if let timer, timer.deadline <= soon { return }
-        setTimer(soon)
-    }
-
-    private func setTimer(_ deadline: Instant) {
-        if let timer { loop.cancel(timer.token) }
-        let token = loop.schedule(at: deadline) { [unowned self] in
-            timer = nil
-            let now = Clock.now()
-            broker.setClock(wall: Clock.wall(), at: now)
-            perform(broker.tick(at: now))
-            watchResources(at: now)
-            clearAhead()
-            // While the record cannot be written somebody waits to hear that it can.
-            let look = isRecordInTrouble ? now + .seconds(1) : nil
-            if let next = [broker.nextDeadline, look].compactMap(\.self).min() {
-                setTimer(max(next, now + .milliseconds(1)))
-            }
-        }
-        timer = (token, deadline)
-    }
-
-    private func scheduleSweep() {
-        _ = loop.schedule(after: .seconds(10)) { [unowned self] in
-            watchResources(at: Clock.now())
-            sweep(broker.knownCgroups[...])
-            scheduleSweep()
-        }
-    }
-
-    private func scheduleGrantSaving() {
-        _ = loop.schedule(after: .seconds(30)) { [unowned self] in
-            saveGrantTimes()
-            scheduleGrantSaving()
-        }
     }
 }
