@@ -95,7 +95,7 @@ final class RunningServer {
             defer { ended.signal() }
             do {
                 let loop = try EventLoop()
-                try loop.add(stop.rawValue, .read) { _ in loop.stop() }
+                try loop.add(stop.rawValue, .read) { [unowned loop] _ in loop.stop() }
                 let server = try ControlServer(loop: loop, path: path, cgroups: CgroupTree(), version: "1") {
                     handler($0, loop)
                 }

@@ -47,14 +47,14 @@ import Testing
     @Test func aTimerForNowDoesNotKeepDescriptorsWaiting() throws {
         let loop = try EventLoop()
         let wakeup = try Wakeup()
-        try loop.add(wakeup.rawValue, .read) { _ in loop.stop() }
+        try loop.add(wakeup.rawValue, .read) { [unowned loop] _ in loop.stop() }
         var rounds = 0
-        func again() {
+        func again(_ loop: EventLoop) {
             rounds += 1
             if rounds == 3 { wakeup.signal() }
-            loop.schedule(at: Instant(nanoseconds: 0)) { again() }
+            loop.schedule(at: Instant(nanoseconds: 0)) { [unowned loop] in again(loop) }
         }
-        again()
+        again(loop)
         try loop.run()
         #expect(rounds < 10)
     }
@@ -198,7 +198,7 @@ import Testing
     @Test func signalsComeAsEvents() throws {
         let loop = try EventLoop()
         var seen: [Int32] = []
-        try loop.onSignals([SIGUSR2, SIGHUP]) {
+        try loop.onSignals([SIGUSR2, SIGHUP]) { [unowned loop] in
             seen.append($0)
             if seen.count == 2 { loop.stop() }
         }
