@@ -52,10 +52,14 @@ enum StateDirectory {
         return descriptor
     }
 
-    /// Which file is the database of a directory now; nil when none is there.
-    static func identity(ofDatabaseIn directory: String) -> FileIdentity? {
+    /// Which file is the database of a directory now; nil when none is there. Throws when that cannot be told.
+    static func identity(ofDatabaseIn directory: String) throws(StoreError) -> FileIdentity? {
         var status = stat()
-        guard unsafe lstat("\(directory)/\(databaseName)", &status) == 0 else { return nil }
+        let path = "\(directory)/\(databaseName)"
+        guard unsafe lstat(path, &status) == 0 else {
+            guard errno == ENOENT else { throw StoreError.system(call: "lstat", path: path, code: errno) }
+            return nil
+        }
         return FileIdentity(device: status.st_dev, inode: status.st_ino)
     }
 

@@ -21,8 +21,12 @@ extension Writer {
     /// Events and changes that wait are written to the new one. What fails half-way goes on where it was with the next call.
     func mend() throws(StoreError) {
         // SQLite would go on writing into a file that has no name any more.
-        if damage == nil, aside == nil, StateDirectory.identity(ofDatabaseIn: directory) != identity {
-            damage = .corrupt("\(StateDirectory.databaseName) was removed or replaced")
+        if damage == nil, aside == nil {
+            let found = try StateDirectory.identity(ofDatabaseIn: directory)
+            if let identity, found != identity {
+                damage = .corrupt("\(StateDirectory.databaseName) was removed or replaced")
+            }
+            identity = identity ?? found
         }
         if let reason = damage, aside == nil {
             damage = nil
@@ -42,7 +46,7 @@ extension Writer {
         database = try OpenedRecord.begin(in: directory, after: aside, faults)
         try reader.reopen(directory: directory)
         self.aside = nil
-        identity = StateDirectory.identity(ofDatabaseIn: directory)
+        identity = try? StateDirectory.identity(ofDatabaseIn: directory)
         replacedAt = ConditionLock.now()
         // Nobody knows what the caller of a new record writes into it first.
         pinsAtMost = nil

@@ -100,7 +100,7 @@ final class Writer: @unchecked Sendable {
         faults: Faults?,
     ) throws(StoreError) {
         self.database = opened.database
-        self.identity = StateDirectory.identity(ofDatabaseIn: directory)
+        self.identity = try StateDirectory.identity(ofDatabaseIn: directory)
         self.reader = opened.reader
         self.directory = directory
         self.options = options

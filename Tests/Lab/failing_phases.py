@@ -8,7 +8,7 @@ from typing import Any
 
 from failing import UNHEARD
 from failing_bench import PATIENCE, Bench, wait_for
-from flight_world import NAME, NEIGHBOUR
+from flight_world import NAME, NEIGHBOUR, QUIET
 from names_world import POOL_PORT
 from namespaces import LabError
 
@@ -111,6 +111,10 @@ class Name(Phase):
 class Flight(Phase):
     """A connection to a pinned address that names what it may."""
 
+    def prepare(self, bench):
+        # As programs do before they connect: a pin that was never stored is there again.
+        assert bench.client.do("resolve", name=NAME)["ok"]
+
     def act(self, bench, prepared):
         return self.speak(bench)
 
@@ -127,6 +131,7 @@ class WrongFlight(Phase):
     """A connection to a pinned address that names another."""
 
     def prepare(self, bench):
+        assert bench.client.do("resolve", name=QUIET)["ok"]
         return next(bench.quiet)
 
     def act(self, bench, prepared):

@@ -21,7 +21,7 @@ SILENT = {
     ),
     "the record: its thread keeps what it has and tries again": (
         "sqlite3_exec", "sqlite3_step", "sqlite3_prepare_v3", "sqlite3_bind_int64", "sqlite3_bind_null",
-        "sqlite3_bind_text", "sqlite3_bind_text64",
+        "sqlite3_bind_text", "sqlite3_bind_text64", "lstat",
     ),
     "netlink: what was asked is asked again": ("recv", "sendto"),
     "a client of the control socket, whom ctl tells; the next one is taken up": (
