@@ -62,6 +62,7 @@ extension Daemon {
         guard pendingEvents.isEmpty, dirtyRequests.isEmpty, !broker.awaitsFlights, store.health.pending == 0
         else { return }
         ahead.clear()
+        noteAhead()
     }
 
     /// Brings into the record what an earlier daemon refused and did not get there; `counts` are what its windows had counted.

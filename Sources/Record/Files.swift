@@ -52,7 +52,9 @@ enum StateDirectory {
         return descriptor
     }
 
-    /// Which file is the database of a directory now; nil when none is there. Throws when that cannot be told.
+    /// Which file is the database of a directory now; nil when none is there.
+    ///
+    /// Throws when that cannot be told.
     static func identity(ofDatabaseIn directory: String) throws(StoreError) -> FileIdentity? {
         var status = stat()
         let path = "\(directory)/\(databaseName)"

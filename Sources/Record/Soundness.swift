@@ -1,3 +1,4 @@
+import CSQLite
 import Glibc
 
 /// Whether a database is what egressd left: what SQLite does not see by itself, or only when a page is read.
@@ -28,13 +29,22 @@ enum Soundness {
             try database.query("PRAGMA quick_check(\(scope))") { (row) throws(StoreError) in
                 if found == nil { found = row.text(0) }
             }
-            guard found == "ok" else { throw StoreError.corrupt(found ?? "it cannot be checked") }
+            guard found == "ok" else { throw failure(found ?? "it cannot be checked") }
         }
         _ = try RecordNumbers(of: database)
         _ = try reader.workloadNumbers()
         _ = try reader.grants()
         _ = try reader.requests()
         _ = try reader.pins()
+    }
+
+    /// What the check has found: damage, unless pages could not be read just then (`error code=`, SQLite's result code).
+    static func failure(_ found: String) -> StoreError {
+        let codes = found.split(separator: "error code=").dropFirst().compactMap { Int32($0.prefix(while: \.isNumber)) }
+        guard let code = codes.first(where: { $0 & 0xff != SQLITE_CORRUPT && $0 & 0xff != SQLITE_NOTADB }) else {
+            return .corrupt(found)
+        }
+        return .database(code: code, operation: "looking through the record", message: "a page cannot be read")
     }
 
     /// The first bytes of a file, as many as a log's header has; none when there is no file.

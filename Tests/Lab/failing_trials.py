@@ -23,6 +23,9 @@ SILENT = {
         "sqlite3_exec", "sqlite3_step", "sqlite3_prepare_v3", "sqlite3_bind_int64", "sqlite3_bind_null",
         "sqlite3_bind_text", "sqlite3_bind_text64", "lstat",
     ),
+    "the file of what is about to be refused: what stays in it is held against the record at the next start": (
+        "ftruncate",
+    ),
     "netlink: what was asked is asked again": ("recv", "sendto"),
     "a client of the control socket, whom ctl tells; the next one is taken up": (
         "accept4", "getsockopt", "epoll_ctl", "send", "shutdown",
