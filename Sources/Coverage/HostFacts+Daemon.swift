@@ -118,7 +118,7 @@ extension HostFacts {
                 return Check.Judgement(
                     .partly,
                     "not owned",
-                    "another tool that runs as root can take it away: nft flush ruleset",
+                    "what a tool that runs as root takes away is put back, and missing until then",
                     mend: "Linux 6.9 or later; before, let no other tool flush the rule set",
                 )
             }

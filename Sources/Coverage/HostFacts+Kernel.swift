@@ -76,7 +76,7 @@ extension HostFacts {
                 : Check.Judgement(
                     .partly,
                     "no table flags owner and persist",
-                    "any tool that runs as root can take the rules away: nft flush ruleset",
+                    "what a tool that runs as root takes away is put back, and missing until then",
                     mend: "Linux 6.9 or later",
                 )
         }

@@ -1,7 +1,4 @@
 internal import Broker
-internal import Control
-internal import Crypto
-internal import Glibc
 internal import Model
 internal import Netfilter
 internal import Policy

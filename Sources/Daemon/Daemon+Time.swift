@@ -1,13 +1,5 @@
 internal import Broker
-internal import Control
-internal import Crypto
-internal import Glibc
 internal import Model
-internal import Netfilter
-internal import Policy
-internal import PolicyFiles
-internal import Record
-internal import Ruleset
 internal import System
 
 extension Daemon {

@@ -150,8 +150,9 @@ def sweep_stale() -> list[str]:
     """Removes what labs left behind whose process is gone (killed with -9, a crash)."""
     swept = []
     for path in sorted(pathlib.Path("/run/netns").glob("egressd-*-*")):
-        match = re.fullmatch(r"egressd-(\d+)-\w+", path.name)
-        if match and not alive(int(match[1])):
+        # The lab's, and the system test's, which calls this too.
+        match = re.fullmatch(r"egressd-(\d+)-\w+|egressd-system-(\d+)", path.name)
+        if match and not alive(int(match[1] or match[2])):
             Namespace(path.name).delete()
             swept.append(path.name)
     for path in sorted(cgroup_mount().glob("egressd-lab-*")):

@@ -16,7 +16,7 @@ import time
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS / "Lab"))
 
-from namespaces import LabError, Namespace, run  # noqa: E402
+from namespaces import LabError, Namespace, run, sweep_stale  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("EGRESSD_BUILD", TESTS.parent / ".build")) / "system"
 MIRROR = os.environ.get("EGRESSD_MIRROR", "http://deb.debian.org/debian")
@@ -88,6 +88,7 @@ class World:
         self.names: list[str] = []
 
     def start(self) -> None:
+        sweep_stale()
         self.namespace.create()
         addresses = [f"{STORAGE4}/16", f"{STRANGER4}/32", f"{STORAGE6}/64", f"{STRANGER6}/128"]
         self.namespace.ip(
