@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import select
 import socket
@@ -57,7 +58,9 @@ class Capture:
 
     def __init__(self, namespace, interface: str):
         self.socket = namespace.inside(lambda: self._open(interface))
+        self.socket.setblocking(False)
         self.seen: list[Seen] = []
+        self._lock = threading.Lock()
         self._stop, self._wake = socket.socketpair()
         self._thread = threading.Thread(target=self._collect, daemon=True)
         self._thread.start()
@@ -70,17 +73,21 @@ class Capture:
         return made
 
     def _collect(self) -> None:
-        while True:
-            ready, _, _ = select.select([self.socket, self._wake], [], [])
-            if self.socket in ready:
+        """A socket whose buffer is full loses packets."""
+        while self._wake not in select.select([self.socket, self._wake], [], [])[0]:
+            self._drain()
+
+    def _drain(self) -> None:
+        """Takes in all that has arrived: what came before a question is in its answer."""
+        with self._lock, contextlib.suppress(BlockingIOError):
+            while self.socket.fileno() >= 0:
                 frame, address = self.socket.recvfrom(65536)
                 if address[2] != PACKET_OUTGOING:
                     self.seen.append(parse(frame))
-            elif self._wake in ready:
-                return
 
     def find(self, **wanted) -> list[Seen]:
         """What was seen with these fields: `protocol=6`, `destination=…`, `destination_port=…`, `payload=…` (contained)."""
+        self._drain()
         inside = wanted.pop("payload", None)
         return [
             one
@@ -96,11 +103,13 @@ class Capture:
         return found
 
     def clear(self) -> None:
+        self._drain()
         self.seen = []
 
     def close(self) -> None:
         self._stop.send(b".")
         self._thread.join()
+        self._drain()
         for one in (self.socket, self._stop, self._wake):
             one.close()
 

@@ -76,7 +76,7 @@ def clear(lab):
         namespace.command("conntrack", "-F", check=False)
     # What was held may not be sent again under the next test.
     lab.host.command("ss", "-K", "-t", "exclude", "listening", check=False)
-    lab.world.facts.clear()
+    lab.world.clear()
 
 
 @pytest.hookimpl(hookwrapper=True)

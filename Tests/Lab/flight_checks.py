@@ -167,7 +167,7 @@ def payloads(capture, address: str, port: int | None = None) -> list[Any]:
     """The packets with a payload that arrived for an address."""
     return [
         one
-        for one in list(capture.seen)
+        for one in capture.find()
         if one.destination == address and one.payload and one.protocol in (6, 17)
         and (port is None or one.destination_port == port)
     ]  # fmt: skip

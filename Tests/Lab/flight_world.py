@@ -159,7 +159,7 @@ class Flights:
 
     def clear(self) -> None:
         for server in (self.servers, self.quic):
-            server.facts.clear()
+            server.clear()
 
     def arrived(self, **wanted: Any) -> list[dict[str, Any]]:
         """The bytes that came to a server: facts with `data`, in hexadecimal digits."""

@@ -139,14 +139,43 @@ class World:
     def __init__(self, process: subprocess.Popen):
         self.process = process
         self.facts: list[dict[str, Any]] = []
-        threading.Thread(target=self._collect, daemon=True).start()
+        self._lock = threading.Lock()
+        self._rest = b""
+        self._output = process.stdout.fileno()
+        os.set_blocking(self._output, False)
+        self._collector = threading.Thread(target=self._collect, daemon=True)
+        self._collector.start()
         self.wait(event="ready", timeout=15)
 
     def _collect(self) -> None:
-        for line in self.process.stdout:
-            self.facts.append(json.loads(line))
+        """A server whose pipe is full would wait."""
+        while select.select([self._output], [], []) and self._drain():
+            pass
+
+    def _drain(self) -> bool:
+        """Takes in what was told so far; False at the end.
+
+        A server tells before it answers: whoever has its answer, and drains, finds it told.
+        """
+        with self._lock:
+            while not self.process.stdout.closed:
+                try:
+                    data = os.read(self._output, 1 << 16)
+                except BlockingIOError:
+                    return True
+                if not data:
+                    return False
+                *lines, self._rest = (self._rest + data).split(b"\n")
+                self.facts += [json.loads(line) for line in lines]
+            return False
+
+    def clear(self) -> None:
+        """Forgets what was seen until now."""
+        self._drain()
+        self.facts.clear()
 
     def find(self, **wanted: Any) -> list[dict[str, Any]]:
+        self._drain()
         port = wanted.pop("peer_port", None)
         return [
             fact
@@ -176,6 +205,7 @@ class World:
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
+        self._collector.join()
         self.process.stdout.close()
 
 

@@ -62,7 +62,7 @@ def code(told: dict[str, Any]) -> str:
 
 def left(capture, *labels: bytes) -> list[Any]:
     """The packets at the world's end in which one of these labels stands, however it is spelled."""
-    return [one for one in list(capture.seen) if any(label.lower() in one.payload.lower() for label in labels)]
+    return [one for one in capture.find() if any(label.lower() in one.payload.lower() for label in labels)]
 
 
 # The record

@@ -169,15 +169,15 @@ class NamesWorld:
 
     def forget(self) -> None:
         """Begins the log of the queries anew."""
-        self.dns.facts.clear()
+        self.dns.clear()
 
     def clear(self) -> None:
         self.tell("clear")
-        self.dns.facts.clear()
+        self.dns.clear()
         for server in (self.echo, self.pool):
-            server.facts.clear()
+            server.clear()
         if self.https is not None:
-            self.https.facts.clear()
+            self.https.clear()
 
     # Programs with a resolv.conf of their own
 

@@ -158,7 +158,7 @@ def test_a_policy_is_loaded_while_flights_are_held(ground, daemon, policies, fli
     flights.servers.wait(event="data", local=[quiet, 443], timeout=4)
     with flights.lab.capture() as capture:
         daemon.reload({**policies, "job": flight_policy(ground, flight_rule([NAME]))})
-        flights.servers.facts.clear()
+        flights.servers.clear()
         ended = finish(client, second, right[200:])
         assert not ended["ok"] and ended["error"] in (*GONE, "EPIPE"), ended
         nothing_left(flights, capture, quiet)

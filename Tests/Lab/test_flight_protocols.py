@@ -158,7 +158,7 @@ def test_what_a_denied_flow_was(ground, daemon, flights, client, site, split):
             answer = flights.speak(client, quiet, *pieces, port=port, pause=0.001)
             assert gone(answer) or (split and answer["error"] == "EPIPE"), (label, answer)
             nothing_left(flights, capture, quiet, port)
-        assert [one for one in capture.seen if wire.MARK in one.payload] == []
+        assert [one for one in capture.find() if wire.MARK in one.payload] == []
     for port, label in zip(MORE_PORTS, wire.STREAMS):
         called = wire.CALLED.get(label, label)
         event = flight_event(daemon, quiet, port, verdict="deny", reason="wrong-protocol")

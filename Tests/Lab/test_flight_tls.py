@@ -140,7 +140,7 @@ def test_a_name_of_the_rule_is_not_enough_at_an_address_of_another(ground, daemo
     for name in (QUIET, "a.wild.test"):
         assert flights.speak(client, quiet, wire.hello(name), read=False)["ok"]
         flights.servers.wait(event="data", local=[quiet, 443])
-        flights.servers.facts.clear()
+        flights.servers.clear()
         allowed_event(daemon, quiet, name)
     assert wire.is_server_hello(flights.speak(client, web, wire.hello())["reply"])
 

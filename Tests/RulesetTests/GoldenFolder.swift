@@ -32,15 +32,11 @@ struct GoldenFolder {
 enum Command {
     static func exists(_ path: String) -> Bool { unsafe access(path, X_OK) == 0 }
 
-    struct Failed: Error {
-        let what: String
-    }
-
     /// What `nft -c -f` in a new network namespace says of the text, and its exit status.
     static func check(_ text: String) throws -> (status: Int32, output: String) {
         var template = Array("/tmp/egressd-nft-XXXXXX".utf8CString)
         let descriptor = unsafe mkstemp(&template)
-        guard descriptor >= 0 else { throw Failed(what: "mkstemp") }
+        guard descriptor >= 0 else { throw Program.Failed(what: "mkstemp", number: errno) }
         close(descriptor)
         let file = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
         defer {
@@ -48,19 +44,7 @@ enum Command {
             _ = unsafe unlink(file + ".out")
         }
         Files.write(text, to: file)
-        let status = try run(["/bin/sh", "-c", "exec unshare -n nft -c -f '\(file)' >'\(file).out' 2>&1"])
+        let status = try Program.run(["/bin/sh", "-c", "exec unshare -n nft -c -f '\(file)' >'\(file).out' 2>&1"])
         return (status, Files.text(file + ".out") ?? "")
-    }
-
-    private static func run(_ arguments: [String]) throws -> Int32 {
-        var argv: [UnsafeMutablePointer<CChar>?] = unsafe arguments.map { unsafe strdup($0) } + [nil]
-        defer { unsafe argv.forEach { unsafe free($0) } }
-        var pid: pid_t = 0
-        guard unsafe posix_spawn(&pid, arguments[0], nil, nil, &argv, environ) == 0 else {
-            throw Failed(what: "posix_spawn \(arguments[0])")
-        }
-        var status: Int32 = 0
-        while unsafe waitpid(pid, &status, 0) < 0 { guard errno == EINTR else { throw Failed(what: "waitpid") } }
-        return status & 0x7f == 0 ? status >> 8 & 0xff : -1
     }
 }
