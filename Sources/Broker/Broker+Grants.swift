@@ -60,7 +60,7 @@ extension Broker {
 
     /// The event of an earlier daemon with the number that its request has now; the request is there again if it was not.
     ///
-    /// What the record has already (`isStored`) keeps its number, and counts no more.
+    /// What the record has already (`isStored`) keeps its number, and counts only where its line does not have it.
     package mutating func recall(_ event: Event, isStored: Bool) -> Event {
         requests.recall(event, isStored: isStored)
     }
@@ -89,7 +89,8 @@ extension Broker {
 
     /// Approves a request for a time; what waits for it goes on.
     ///
-    /// A request by name is approved for these ports; one by address has its own.
+    /// A request by name is approved for these ports; one by address has its own. The grant is stored before the actions are
+    /// performed; when it cannot be, the broker as it was before goes on, which then gets `skipGrant`.
     package mutating func approve(
         request id: Int64,
         for duration: Instant.Span,
@@ -125,10 +126,12 @@ extension Broker {
         if let destination = request.subject.destination {
             actions += admitWaiting(Window.Key(.denied, assignment.identity, destination), by: grant, at: now)
         }
-        actions.append(.saveGrant(grant))
         actions.append(.record(event(of: grant, .allow, .grant, actor: actor, reason, at: now)))
         return .success((grant, actions))
     }
+
+    /// Never gives this number again: whether a grant with it was stored is not known.
+    package mutating func skipGrant(_ id: Int64) { nextGrant = max(nextGrant, id + 1) }
 
     /// What a name is approved for when nobody says.
     package static let defaultPorts: Set<ServicePort> = [ServicePort(transport: .tcp, port: 443)]
@@ -164,7 +167,7 @@ extension Broker {
             grants[old.id] = nil
             var ended = old
             ended.state = .revoked
-            actions.append(.saveGrant(ended))
+            actions.append(.endGrant(ended))
         }
         grants[grant.id] = grant
         for change in put(grant, at: now) {
@@ -232,7 +235,7 @@ extension Broker {
             if !cut.isEmpty { actions.append(clearAnswers()) }
             actions += cut.map { .cut(assignment.identity, generation: assignment.generation, $0) }
         }
-        actions.append(.saveGrant(ended))
+        actions.append(.endGrant(ended))
         actions.append(.record(event(of: grant, .deny, .revoked, actor: actor, reason ?? state.rawValue, at: now)))
         return actions
     }

@@ -65,6 +65,11 @@ extension Broker {
     /// Whether the first flight of a connection is awaited.
     package var awaitsFlights: Bool { !flows.isEmpty }
 
+    /// The connections over TCP whose first flights are awaited, each with the sequence number of its SYN.
+    package var awaitedFlights: [(key: FlowKey, initial: UInt32)] {
+        flows.keys { $0.stream != nil }.compactMap { key in flows[key]?.stream.map { (key, $0.initial) } }
+    }
+
     /// The sequence number of the SYN that began the wait for a first flight just now; nil for any other packet.
     package func beginning(_ question: PacketQuestion) -> UInt32? {
         guard question.opensFlow, question.destination.transport == .tcp else { return nil }

@@ -135,7 +135,7 @@ extension Broker {
             windows[key] = Window(event: event, closes: now + Self.window, told: 1)
         }
         let answers = hold.packets.values.map { BrokerAction.answer($0.reference, .again) }
-        return [.change([ElementChange(set: key.set, add: [key.element])])] + answers + [.record(event)]
+        return [.record(event), .change([ElementChange(set: key.set, add: [key.element])])] + answers
     }
 
     mutating func release(_ key: Window.Key, _ hold: Hold) {

@@ -36,7 +36,8 @@ package enum BrokerAction: Hashable, Sendable {
     case recheck(Identity)
     /// Takes the stamp off every connection of these cgroups' sockets, since they belong to another identity now.
     case unstamp([UInt64])
-    case saveGrant(Grant)
+    /// Writes down that a grant is revoked or expired.
+    case endGrant(Grant)
     case savePins([PinSummary], dropped: [PinSummary])
     /// Asks for a name again, on nobody's behalf, so that what it stands for is known before it is needed.
     case refresh(Identity, DNSQuestion)

@@ -96,12 +96,21 @@ struct RequestLedger {
 
     /// The event of an earlier daemon under the number that its line has now; the line is there again if it was not.
     ///
-    /// What the record has already (`isStored`) keeps its number, and counts no more.
+    /// What the record has already (`isStored`) keeps its number, and counts only where its line does not have it.
     mutating func recall(_ event: Event, isStored: Bool) -> Event {
-        guard event.verdict != .allow, let number = event.request else { return event }
+        guard event.verdict != .allow, event.kind == .request || event.kind == .inbound, let number = event.request
+        else { return event }
         let subject = event.subject ?? .others
         let key = Key(kind: event.kind, workload: event.workload ?? "", subject: subject)
-        if isStored, lines[key] != nil || keys[number] != nil { return event }
+        if isStored, let line = lines[key] ?? keys[number].flatMap({ lines[$0] }) {
+            // A line is written later than its events: what came after its last one is not in it yet.
+            if event.time > line.last {
+                var event = event
+                event.request = line.id
+                countAgain(&event)
+            }
+            return event
+        }
         var event = event
         let following = next
         if keys[number] == nil { next = number }

@@ -56,8 +56,8 @@ extension Daemon {
             case .unstamp(let ids):
                 applyPending()
                 unstamp(Set(ids))
-            case .saveGrant(let grant):
-                save(grant)
+            case .endGrant(let grant):
+                save(ended: grant)
             case .savePins(let saved, let dropped):
                 save(saved, dropped: dropped)
             case .refresh(let identity, let question):

@@ -18,7 +18,7 @@ extension Daemon {
     /// and the new table takes the place of the old in one transaction.
     func adopt() throws {
         let now = Clock.now()
-        let hadState = try !store.workloadNumbers().isEmpty
+        let isNew = try isStateNew()
         let exists = try table.exists()
         Log.info(
             "kernel: packets are asked about through \(table.features.queueExpression ? "the nft queue expression" : "the NFQUEUE target (no nft queue expression)")"
@@ -31,7 +31,8 @@ extension Daemon {
             deleting: [],
         )
         broker.restore(try store.requests().map(Self.summary), nextRequest: try store.nextRequestNumber())
-        let counts = exists && hadState ? try takeCounts() : [:]
+        // Without the state nobody knows whose the numbers were.
+        let counts = exists ? try takeCounts(isNew ? [:] : broker.assignments) : [:]
         let rows = try store.grants()
         let last = try store.lastMoment()
         let grants = rows.filter { $0.state == .active }.compactMap { Self.grant($0, at: now, since: last) }
@@ -44,21 +45,34 @@ extension Daemon {
         try table.install(layout, elements: elements)
         isRedirecting = broker.usesNames
         try table.setRedirecting(isRedirecting, of: layout)
-        if hadState { recover(counts) }
+        try recover(counts)
         judgeWaiting()
         let size = elements.reduce(0) { $0 + $1.add.count }
         Log.info(
             "table inet \(Layout.table): \(size) elements in one transaction, \((Clock.now() - begin).milliseconds) ms"
         )
-        if exists, !hadState {
-            // The numbers on open connections mean nothing without the state that gave them.
-            alarm("the state is new but connections carry stamps of an earlier one: every connection is judged anew")
-            try unstampAll()
+        if isNew {
+            if exists {
+                // The numbers on open connections mean nothing without the state that gave them.
+                alarm("the state is new but connections carry stamps of an earlier one: every connection is judged anew")
+                try unstampAll()
+            }
+            try store.setMeta(Self.newState, nil)
         }
         let count = broker.policies.workloads.count
         Log.info(
             "policy in force: \(count) workload\(count == 1 ? "" : "s"), \(grants.count) grants, mode \(configuration.mode)"
         )
+    }
+
+    /// The key under which it stands that the state is new, from before its first numbers until no connection has older ones:
+    /// a start that fails in between must not have the next one take them for its own.
+    private static let newState = "new-state"
+
+    private func isStateNew() throws(StoreError) -> Bool {
+        guard try store.workloadNumbers().isEmpty else { return try store.meta(Self.newState) != nil }
+        try store.setMeta(Self.newState, "yes")
+        return true
     }
 
     /// What the table of an earlier daemon knows of cgroups, resolved anew: what it let through goes on without a question.

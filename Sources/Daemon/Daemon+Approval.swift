@@ -31,6 +31,7 @@ extension Daemon {
                 return call.fail(.invalidParameter("protocol"))
             }
         }
+        let before = broker
         let result = broker.approve(
             request: request,
             for: .seconds(seconds),
@@ -43,23 +44,20 @@ extension Daemon {
         switch result {
         case .failure(let error): fail(call, error)
         case .success((let grant, let actions)):
-            warnings["grants"] = nil
+            do {
+                _ = try store.insertGrant(Self.row(grant))
+            } catch {
+                // What would be forgotten by a restart is not approved; an approval that it was to take the place of stays.
+                Log.error("storing grant \(grant.id): \(error)")
+                broker = before
+                broker.skipGrant(grant.id)
+                // The disk may have it all the same.
+                store.setGrantsLater([grant.id], to: .revoked)
+                return call.fail(.invalidRequest(reason: "not approved: the approval cannot be stored: \(error)"))
+            }
+            saveGrantTimes()
             perform(actions)
-            guard let problem = warnings["grants"] else {
-                call.reply(["grant": describe(grant)])
-                return
-            }
-            // What would be forgotten by a restart is not approved.
-            if case .success(let undo) = broker.revoke(
-                grant: grant.id,
-                reason: problem,
-                actor: "egressd",
-                at: Clock.now()
-            ) {
-                perform(undo)
-            }
-            warnings["grants"] = nil
-            call.fail(.invalidRequest(reason: "not approved: \(problem)"))
+            call.reply(["grant": describe(grant)])
         }
     }
 

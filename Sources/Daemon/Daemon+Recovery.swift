@@ -16,11 +16,13 @@ extension Daemon {
     func foretell(_ actions: [BrokerAction]) {
         var lines: [AheadFile.Line] = []
         var packet: AheadFile.Packet?
-        var isEnded = false
-        for action in actions {
+        var (isEnded, events) = (false, 0)
+        for (index, action) in actions.enumerated() {
             switch action {
-            case .record(let event) where event.verdict == .deny:
-                lines.append(AheadFile.Line(event: event, packet: nil))
+            case .record(let event):
+                events += 1
+                guard event.verdict == .deny else { break }
+                lines.append(AheadFile.Line(event: event, packet: Self.packet(of: actions[(index + 1)...])))
             case .answer(let reference, _) where packet == nil: packet = AheadFile.Packet(reference)
             // It ends before its packets are answered.
             case .stamp, .destroy: isEnded = true
@@ -28,13 +30,28 @@ extension Daemon {
             }
         }
         guard !lines.isEmpty else { return }
-        if !isEnded { for index in lines.indices { lines[index].packet = packet } }
-        foretell(lines)
+        // Where the answer goes before what is told of it, there is one request.
+        if lines.count == 1, !isEnded { lines[0].packet = lines[0].packet ?? packet }
+        foretell(lines, among: events)
     }
 
-    func foretell(_ lines: [AheadFile.Line]) {
-        let given = eventsGiven + UInt64(pendingEvents.count)
-        ahead.write(lines, given: given, after: store.lastSequence) { eventsCommitted }
+    /// The packet that is answered after an event was told, and before anything else is.
+    private static func packet(of following: ArraySlice<BrokerAction>) -> AheadFile.Packet? {
+        for action in following {
+            switch action {
+            case .answer(let reference, _): return AheadFile.Packet(reference)
+            case .record, .stamp, .destroy: return nil
+            default: break
+            }
+        }
+        return nil
+    }
+
+    /// Writes down denials; they are the last of so many events that the store is given next.
+    func foretell(_ lines: [AheadFile.Line], among events: Int = 1) {
+        makeRoomAhead()
+        let given = eventsGiven + UInt64(pendingEvents.count + events)
+        ahead.write(lines, given: given, after: store.lastSequence)
         noteAhead()
     }
 
@@ -47,8 +64,18 @@ extension Daemon {
             remote: question.destination,
             initial: initial,
         )
-        ahead.write(beginning, after: store.lastSequence) { eventsCommitted }
+        makeRoomAhead()
+        ahead.write(beginning, after: store.lastSequence)
         noteAhead()
+    }
+
+    /// Has the other file's turn come when the one in use is full; first flights are awaited for longer than that may take.
+    private func makeRoomAhead() {
+        guard ahead.isFull(committed: eventsCommitted) else { return }
+        let beginnings = broker.awaitedFlights.map { key, initial in
+            AheadFile.Beginning(local: key.local, localPort: key.localPort, remote: key.destination, initial: initial)
+        }
+        ahead.takeTurns(with: beginnings, after: store.lastSequence)
     }
 
     private var eventsCommitted: UInt64 { eventsGiven - min(eventsGiven, UInt64(store.health.pending)) }
@@ -59,17 +86,23 @@ extension Daemon {
 
     /// Forgets what was written down beforehand once the record has all of it.
     func clearAhead() {
-        guard pendingEvents.isEmpty, dirtyRequests.isEmpty, !broker.awaitsFlights, store.health.pending == 0
-        else { return }
+        guard pendingEvents.isEmpty, dirtyRequests.isEmpty, !broker.awaitsFlights else { return }
+        // An event without the row of its request would have the next daemon give its number to another one.
+        let health = store.health
+        guard health.pending == 0, !health.hasPendingChanges else { return }
         ahead.clear()
         noteAhead()
     }
 
     /// Brings into the record what an earlier daemon refused and did not get there; `counts` are what its windows had counted.
     ///
-    /// The earlier rules are gone: by its answers a packet would be refused and not be judged again.
-    func recover(_ counts: [Refusal: UInt64]) {
-        var stored = storedDenials(after: ahead.left.after)
+    /// The earlier rules are gone: by its answers a packet would be refused and not be judged again. Throws before anything is
+    /// told twice, when what the record has already cannot be read.
+    func recover(_ counts: [Refusal: UInt64]) throws(StoreError) {
+        guard !ahead.left.lines.isEmpty else { return }
+        // A new record may have begun to count anew.
+        let after = ahead.left.after <= store.lastSequence ? ahead.left.after : 0
+        var stored = try storedDenials(after: after)
         var found: UInt64 = 0
         for line in ahead.left.lines {
             let key = Self.withoutNumbers(line.event)
@@ -97,10 +130,10 @@ extension Daemon {
     }
 
     /// The denials that the record has after this place.
-    private func storedDenials(after sequence: Int64) -> [Event: Int] {
+    private func storedDenials(after sequence: Int64) throws(StoreError) -> [Event: Int] {
         let filter = EventFilter(afterSequence: sequence, verdicts: [.deny], limit: .max)
         var stored: [Event: Int] = [:]
-        for event in (try? store.events(matching: filter)) ?? [] { stored[Self.withoutNumbers(event), default: 0] += 1 }
+        for event in try store.events(matching: filter) { stored[Self.withoutNumbers(event), default: 0] += 1 }
         return stored
     }
 
@@ -125,15 +158,15 @@ extension Daemon {
     }
 
     /// Takes the windows of an earlier daemon out of the kernel, and records what they counted but for their first attempts,
-    /// which it had told of; what they counted in all.
+    /// which it had told of; what they counted in all. Whose they are is told by the numbers of these assignments.
     ///
     /// Throws when the kernel could not be asked: the table that is put in force next counts from zero.
-    func takeCounts() throws(NetfilterError) -> [Refusal: UInt64] {
+    func takeCounts(_ assignments: [String: Assignment]) throws(NetfilterError) -> [Refusal: UInt64] {
         var counts: [Refusal: UInt64] = [:]
         for name in ["denied", "knocks", "others"] {
             for set in [name + "4", name + "6"] {
-                for (key, packets) in try taken(from: set) {
-                    guard let event = Self.event(ofKey: key, set: name, broker.assignments) else { continue }
+                try take(from: set) { key, packets in
+                    guard let event = Self.event(ofKey: key, set: name, assignments) else { return }
                     counts[Refusal(event), default: 0] += packets
                     recordEarlier(event, count: packets - min(packets, 1))
                 }
@@ -141,36 +174,34 @@ extension Daemon {
         }
         for set in ["floods", "sieges"] {
             // What made the kernel refuse all met another window.
-            for (key, packets) in try taken(from: set) {
-                recordEarlier(Self.event(set: set, of: Self.workload(ofKey: key, broker.assignments)), count: packets)
+            try take(from: set) { key, packets in
+                recordEarlier(Self.event(set: set, of: Self.workload(ofKey: key, assignments)), count: packets)
             }
         }
         return counts
     }
 
-    /// Takes every element that refuses out of a set: its key, and how many packets it has met.
-    private func taken(from set: String) throws(NetfilterError) -> [(key: [UInt8], packets: UInt64)] {
-        var taken: [(key: [UInt8], packets: UInt64)] = []
+    /// Takes every element that refuses out of a set, one after the other: its key, and how many packets it has met.
+    private func take(from set: String, _ body: ([UInt8], UInt64) -> Void) throws(NetfilterError) {
         do throws(NetfilterError) {
             for (key, counter) in try table.counts(of: set) {
                 // What is let through without a port has such an element too.
                 guard !set.hasPrefix("others") || Stamp.State(ofMark: counter.mark) == .denied else { continue }
-                taken.append((key, try table.take(SetElement(key: key), from: set) ?? 0))
+                body(key, try table.take(SetElement(key: key), from: set) ?? 0)
             }
-        } catch  where error.isPassing && taken.isEmpty {
+        } catch  where error.isPassing {
             throw error
         } catch {
             note(error, "reading what was refused meanwhile")
         }
-        return taken
     }
 
     private func recordEarlier(_ event: Event, count: UInt64) {
         guard count > 0 else { return }
         var event = event
         event.count = count
-        foretell([AheadFile.Line(event: event, packet: nil)])
         broker.noteEarlier(&event)
+        foretell([AheadFile.Line(event: event, packet: nil)])
         append(event)
     }
 

@@ -22,21 +22,17 @@ extension Daemon {
         }
     }
 
-    func save(_ grant: Grant) {
+    /// Stores how a grant has ended.
+    func save(ended grant: Grant) {
         let state = GrantRow.State(rawValue: grant.state.rawValue) ?? .revoked
         do {
-            if state == .active {
-                _ = try store.insertGrant(Self.row(grant))
-                saveGrantTimes()
-            } else {
-                try store.setGrants([grant.id], to: state)
-            }
+            try store.setGrants([grant.id], to: state)
             warnings["grants"] = nil
         } catch {
             warnings["grants"] = "grants are not stored: \(error)"
-            Log.error("storing grant \(grant.id): \(error)")
-            // One that has ended must not come back with the next start: this is written as soon as anything can be.
-            if state != .active { store.setGrantsLater([grant.id], to: state) }
+            Log.error("storing the end of grant \(grant.id): \(error)")
+            // It must not come back with the next start: this is written as soon as anything can be.
+            store.setGrantsLater([grant.id], to: state)
         }
     }
 

@@ -205,11 +205,16 @@ package final class Daemon {
         connections.onFailure = { [unowned self] in noteTrouble($0) }
         _ = try loop.add(queues.descriptor, .read) { [unowned self] _ in readQueues() }
         _ = try loop.add(log.descriptor, .read) { [unowned self] _ in readLog() }
-        _ = try loop.add(store.committed, .read) { [unowned self] _ in serveFollowers() }
+        _ = try loop.add(store.committed, .read) { [unowned self] _ in
+            serveFollowers()
+            // What a new record lacks is stored before anything else can happen to the daemon.
+            if store.health.replacements > resources.replacements { watchRecord() }
+        }
         watchUpstreams()
         try ruleset?.start()
         try followCgroups()
         if isAdopted { awaitFlights() }
+        ahead.settle(given: eventsGiven + UInt64(pendingEvents.count))
         // The policy counts for what is open, too.
         afterPackets { [unowned self] in judgeOpen("it was open when the daemon took over") }
         // Queues that were kept go on counting: what they lost before was told of, or cannot be told apart.

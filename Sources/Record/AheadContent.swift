@@ -20,24 +20,21 @@ struct AheadContent {
 
     /// Reads a file; a line that was cut off, or that is none, is passed over: nothing was done about its packet.
     init(of descriptor: Int32, _ path: String) throws(StoreError) {
-        let bytes = try Self.bytes(of: descriptor, path)
-        var rest = bytes[...]
-        while let end = rest.firstIndex(of: 0x0a) {
-            let line = rest[..<end]
-            rest = rest[(end + 1)...]
-            if let json = try? JSON.parse(Array(line), limit: .max) { take(json) }
-        }
-        size = bytes.count - rest.count
-    }
-
-    private static func bytes(of descriptor: Int32, _ path: String) throws(StoreError) -> [UInt8] {
-        var bytes: [UInt8] = []
+        var line: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         while true {
-            let count = unsafe pread(descriptor, &buffer, buffer.count, off_t(bytes.count))
+            let count = unsafe pread(descriptor, &buffer, buffer.count, off_t(size + line.count))
             guard count >= 0 else { throw StoreError.system(call: "read", path: path, code: errno) }
-            guard count > 0 else { return bytes }
-            bytes += buffer.prefix(count)
+            guard count > 0 else { return }
+            var rest = buffer[..<count]
+            while let end = rest.firstIndex(of: 0x0a) {
+                line += rest[..<end]
+                rest = rest[(end + 1)...]
+                if let json = try? JSON.parse(line, limit: .max) { take(json) }
+                size += line.count + 1
+                line.removeAll(keepingCapacity: true)
+            }
+            line += rest
         }
     }
 
@@ -77,13 +74,18 @@ struct AheadContent {
     /// What is left in files, the older one first.
     static func left(of contents: [AheadContent], after: Int64) -> AheadFile.Left {
         var left = AheadFile.Left(after: after)
+        var lines: [AheadFile.Line?] = []
+        var places: [AheadFile.Packet: [Int]] = [:]
         for entry in contents.flatMap(\.entries) {
             switch entry {
-            case .denial(let line): left.lines.append(line)
-            case .takenBack(let packet): left.lines.removeAll { $0.packet == packet }
+            case .denial(let line):
+                if let packet = line.packet { places[packet, default: []].append(lines.count) }
+                lines.append(line)
+            case .takenBack(let packet): for place in places.removeValue(forKey: packet) ?? [] { lines[place] = nil }
             case .beginning(let beginning): left.beginnings.append(beginning)
             }
         }
+        left.lines = lines.compactMap(\.self)
         return left
     }
 

@@ -62,7 +62,7 @@ package final class AheadFile {
         let path: String
         let descriptor: Int32
         var size = 0
-        /// How many events the store had been given when its last line was written.
+        /// How many events the store has been given once it has all that stands here; not known of what an earlier daemon left.
         var given: UInt64 = 0
     }
 
@@ -73,15 +73,18 @@ package final class AheadFile {
 
     /// How big a file grows before it is the other one's turn.
     private let limit: Int
+    /// How big it grows while the store cannot commit: more than the events that the store holds in memory meanwhile.
+    private let maximum: Int
 
     /// Opens the files of a state directory and reads what is left in them.
     package convenience init(directory: String) throws(StoreError) {
-        try self.init(directory: directory, limit: 1 << 20)
+        try self.init(directory: directory, limit: 1 << 20, maximum: 64 << 20)
     }
 
     /// As above; tests make the files small.
-    init(directory: String, limit: Int) throws(StoreError) {
+    init(directory: String, limit: Int, maximum: Int) throws(StoreError) {
         self.limit = limit
+        self.maximum = maximum
         var found: [AheadContent] = []
         do throws(StoreError) {
             for index in 0...1 {
@@ -89,6 +92,7 @@ package final class AheadFile {
                 files.append(File(path: path, descriptor: try StateDirectory.openPrivate(path)))
                 let content = try AheadContent(of: files[index].descriptor, path)
                 files[index].size = content.size
+                if content.size > 0 { files[index].given = .max }
                 found.append(content)
             }
         } catch {
@@ -104,23 +108,21 @@ package final class AheadFile {
 
     deinit { for file in files { Glibc.close(file.descriptor) } }
 
-    /// Writes denials down; `given` and `committed` are how many events the store was given before and has committed, and
-    /// `after` is the last place in its record.
+    /// Writes denials down; `given` is how many events the store has been given once it has them, and `after` the last place
+    /// in its record.
     ///
     /// False when they could not be written: then they are safe only once the store has them.
     @discardableResult
-    package func write(_ lines: [Line], given: UInt64, after: Int64, committed: () -> UInt64) -> Bool {
-        if files[current].size >= limit, files[1 - current].given <= committed() { takeTurns() }
+    package func write(_ lines: [Line], given: UInt64, after: Int64) -> Bool {
         let isWritten = append(lines.map { .denial($0) }, after: after)
-        files[current].given = given + UInt64(lines.count)
+        files[current].given = max(files[current].given, given)
         return isWritten
     }
 
-    /// Writes down that a first flight is awaited; what is asked and answered is as for denials.
+    /// Writes down that a first flight is awaited; false as for denials.
     @discardableResult
-    package func write(_ beginning: Beginning, after: Int64, committed: () -> UInt64) -> Bool {
-        if files[current].size >= limit, files[1 - current].given <= committed() { takeTurns() }
-        return append([.beginning(beginning)], after: after)
+    package func write(_ beginning: Beginning, after: Int64) -> Bool {
+        append([.beginning(beginning)], after: after)
     }
 
     /// Takes back the denial of a packet that is judged anew.
@@ -129,15 +131,31 @@ package final class AheadFile {
         append([.takenBack(packet)], after: after)
     }
 
-    /// Empties the files when the store has committed everything that it was given.
-    package func clear() {
-        for index in files.indices where files[index].size > 0 && truncate(index, to: 0) { files[index].size = 0 }
+    /// Notes that all that an earlier daemon left was taken over: the store has it once it was given so many events.
+    package func settle(given: UInt64) {
+        for index in files.indices where files[index].given == .max { files[index].given = given }
     }
 
-    private func takeTurns() {
+    /// Whether it is the other file's turn: this one is full, and the store has committed, of so many events, all of the other.
+    package func isFull(committed: @autoclosure () -> UInt64) -> Bool {
+        files[current].size >= limit && files[1 - current].given <= committed()
+    }
+
+    /// Empties the other file and goes on there, with those of the beginnings that still matter.
+    package func takeTurns(with beginnings: [Beginning], after: Int64) {
         guard truncate(1 - current, to: 0) else { return }
         current = 1 - current
         files[current].size = 0
+        if !beginnings.isEmpty { _ = append(beginnings.map { .beginning($0) }, after: after) }
+    }
+
+    /// Empties the files when the store has committed everything that it was given, but for what an earlier daemon left and
+    /// nobody has settled.
+    package func clear() {
+        for index in files.indices
+        where files[index].size > 0 && files[index].given != .max && truncate(index, to: 0) {
+            files[index].size = 0
+        }
     }
 
     private func append(_ entries: [AheadContent.Entry], after: Int64) -> Bool {
@@ -153,6 +171,10 @@ package final class AheadFile {
             bytes.append(0x0a)
         }
         let file = files[current]
+        guard file.size + bytes.count <= maximum else {
+            lastError = .system(call: "write", path: file.path, code: EFBIG)
+            return false
+        }
         let count = unsafe pwrite(file.descriptor, bytes, bytes.count, off_t(file.size))
         guard count == bytes.count else {
             lastError = .system(call: "write", path: file.path, code: count < 0 ? errno : ENOSPC)

@@ -38,10 +38,15 @@ enum Soundness {
         _ = try reader.pins()
     }
 
-    /// What the check has found: damage, unless pages could not be read just then (`error code=`, SQLite's result code).
+    /// What the check has found: damage, unless pages could not be read just then: `error code=` and SQLite's result code for
+    /// a page of a tree, `failed to get page` for others, whose numbers were found right before.
     static func failure(_ found: String) -> StoreError {
+        let isUnread = found.contains("failed to get page")
         let codes = found.split(separator: "error code=").dropFirst().compactMap { Int32($0.prefix(while: \.isNumber)) }
         guard let code = codes.first(where: { $0 & 0xff != SQLITE_CORRUPT && $0 & 0xff != SQLITE_NOTADB }) else {
+            guard !isUnread else {
+                return .database(code: SQLITE_IOERR, operation: "looking through the record", message: found)
+            }
             return .corrupt(found)
         }
         return .database(code: code, operation: "looking through the record", message: "a page cannot be read")

@@ -106,6 +106,7 @@ package final class Store: Sendable {
         defer { writer.gate.unlock() }
         var health = writer.shared.health
         health.pending = writer.shared.incoming.count + writer.shared.held
+        health.hasPendingChanges = writer.shared.holdsChanges || !writer.shared.changes.isEmpty
         return health
     }
 }

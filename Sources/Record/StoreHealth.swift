@@ -2,6 +2,8 @@
 package struct StoreHealth: Hashable, Sendable {
     /// Events that were taken and are not in the database yet.
     package var pending: Int
+    /// Whether rows of requests, grants or pins were taken and are not in the database yet.
+    package var hasPendingChanges: Bool
     /// Events that were committed since the start.
     package var written: UInt64
     /// Events that were refused because the queue was full or the store closed, or that closing had to give up.
@@ -15,6 +17,7 @@ package struct StoreHealth: Hashable, Sendable {
 
     package init(
         pending: Int = 0,
+        hasPendingChanges: Bool = false,
         written: UInt64 = 0,
         lost: UInt64 = 0,
         lastError: StoreError? = nil,
@@ -22,6 +25,7 @@ package struct StoreHealth: Hashable, Sendable {
         lastReplacement: String? = nil,
     ) {
         self.pending = pending
+        self.hasPendingChanges = hasPendingChanges
         self.written = written
         self.lost = lost
         self.lastError = lastError

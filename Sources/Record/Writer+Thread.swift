@@ -36,6 +36,7 @@ extension Writer {
         }
         changes.merge(shared.changes)
         shared.changes = Changes()
+        shared.holdsChanges = !changes.isEmpty
         flushes += shared.flushes
         shared.flushes = []
         damage = shared.damage ?? damage
@@ -127,6 +128,7 @@ extension Writer {
         if count > 0 { lastSequence.add(Int64(count), ordering: .releasing) }
         gate.lock()
         shared.held = backlog.count
+        shared.holdsChanges = false
         shared.health.written += UInt64(count)
         shared.health.lastError = nil
         for flush in flushes where flush.target <= settled { flush.outcome = .success(()) }

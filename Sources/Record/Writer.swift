@@ -46,6 +46,8 @@ final class Writer: @unchecked Sendable {
         /// Events the thread took and has not committed.
         var held = 0
         var changes = Changes()
+        /// Whether the thread took changes and has not committed them.
+        var holdsChanges = false
         var jobs: [Job] = []
         var flushes: [Flush] = []
         /// Events that were let into the queue, alarms about lost ones included.

@@ -39,7 +39,7 @@ extension FlightSimulation {
                 for (number, connection) in connections where cgroups.contains(connection.client.sender.cgroup) {
                     connections[number]?.flow.mark = 0
                 }
-            case .saveGrant(let grant): grants[grant.id] = grant.state == .active ? grant : nil
+            case .endGrant(let grant): grants[grant.id] = nil
             case .changeAfter, .recheck, .saveAssignments, .savePins, .refresh: break
             }
         }
@@ -205,7 +205,9 @@ extension FlightSimulation {
             actor: "root",
             at: now,
         )
-        if case .success(let (_, actions)) = result { perform(actions) }
+        guard case .success(let (grant, actions)) = result else { return }
+        grants[grant.id] = grant
+        perform(actions)
     }
 
     mutating func revoke() {

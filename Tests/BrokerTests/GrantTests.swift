@@ -128,6 +128,22 @@ struct GrantTests {
         #expect(wider.added("grants4") == [])
     }
 
+    @Test func anApprovalThatCannotBeStoredChangesNothing() throws {
+        var (scenario, _) = try Self.denied()
+        let (first, _) = try scenario.approve(1).get()
+        let before = scenario.broker
+        let (second, _) = try scenario.approve(1, seconds: 3600).get()
+        scenario.broker = before
+        scenario.broker.skipGrant(second.id)
+        #expect(scenario.broker.grants == [first.id: first])
+        // Whether the disk has the second one is not known: its number means nothing else.
+        let (third, actions) = try scenario.approve(1, seconds: 3600).get()
+        #expect(third.id == second.id + 1)
+        var ended = first
+        ended.state = .revoked
+        #expect(actions.contains(.endGrant(ended)))
+    }
+
     @Test func aReloadTakesAwayWhatADenyCoversByNow() throws {
         var (scenario, destination) = try Self.denied()
         _ = try scenario.approve(1).get()

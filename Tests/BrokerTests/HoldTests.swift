@@ -28,7 +28,6 @@ struct HoldTests {
         #expect(actions.events.map(\.verdict) == [.allow, .allow])
         #expect(actions.events.map(\.kind) == [.request, .grant])
         #expect(actions.events.allSatisfy { $0.grant == grant.id })
-        #expect(actions.contains(.saveGrant(grant)))
         #expect(scenario.broker.holds.isEmpty)
         #expect(scenario.broker.heldFlows.isEmpty)
     }

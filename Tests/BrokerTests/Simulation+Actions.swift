@@ -40,7 +40,7 @@ extension Simulation {
                     let places = ends.map { cgroupIDs[Universe.processes[$0].place] }
                     if places.contains(where: cgroups.contains) { flows[number]?.mark = 0 }
                 }
-            case .saveGrant(let grant): grants[grant.id] = grant.state == .active ? grant : nil
+            case .endGrant(let grant): grants[grant.id] = nil
             case .saveAssignments, .savePins, .refresh: break
             }
         }

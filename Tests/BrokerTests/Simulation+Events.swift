@@ -61,7 +61,8 @@ extension Simulation {
         guard let destination = request.subject.destination else { return fail("\(request) is of no destination") }
         let decision = policies[request.workload].map { $0.decide(Question(destination: destination)) }
         switch result {
-        case .success(let (_, actions)):
+        case .success(let (grant, actions)):
+            grants[grant.id] = grant
             perform(actions, of: nil)
             if decision?.reason == .deniedByRule || decision?.reason == .specialAddress {
                 fail("\(destination) was approved though \(decision?.reason.rawValue ?? "")")

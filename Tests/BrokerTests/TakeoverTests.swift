@@ -153,6 +153,7 @@ import Testing
         #expect(scenario.broker.beginning(question(.tcp, opens: true)) == nil)
         _ = try scenario.send(client.syn(), of: client)
         #expect(scenario.broker.beginning(question(.tcp, opens: true)) == client.initial)
+        #expect(scenario.broker.awaitedFlights.map(\.initial) == [client.initial])
         #expect(scenario.broker.beginning(question(.tcp, opens: false)) == nil)
         #expect(scenario.broker.beginning(question(.udp, opens: true)) == nil)
     }
@@ -180,5 +181,15 @@ import Testing
         #expect(next.broker.requestSummaries.filter { $0.id == 1 }.map(\.count) == [6])
         #expect(next.broker.recall(events[0], isStored: true) == events[0])
         #expect(next.broker.requestSummaries.filter { $0.id == 1 }.map(\.count) == [6], "it is counted")
+        // The record had this event, and not yet the line that counts it.
+        var later = events[0]
+        later.time = WallTime(microseconds: later.time.microseconds + 1)
+        #expect(next.broker.recall(later, isStored: true) == later)
+        #expect(next.broker.requestSummaries.filter { $0.id == 1 }.map(\.count) == [7])
+        // The end of an approval is no request.
+        var end = later
+        (end.kind, end.request) = (.grant, 9)
+        #expect(next.broker.recall(end, isStored: false) == end)
+        #expect(next.broker.requestSummaries.allSatisfy { $0.id != 9 })
     }
 }

@@ -165,6 +165,47 @@ def test_a_damaged_record_at_the_start(ground, daemon, job, basic, family, damag
     assert set_aside(daemon) == [aside]
 
 
+def test_what_a_damaged_record_did_not_have_yet(ground, daemon, job, basic, family):
+    """The daemon was killed with denials that only the files written ahead and the kernel know of: the new record has them."""
+    daemon.start(basic)
+    ports = range(23_000, 23_050)
+    with write_lock(daemon):
+        refused(job, family.stranger, ports)
+        again = job.do("repeat", to=[family.other, 0], ports=[443], count=30, timeout=2)
+        daemon.kill()
+    assert again["outcomes"] == {"ECONNREFUSED": 30}, again
+    header(daemon)
+    daemon.start()
+    assert set_aside(daemon)
+    assert denied_ports(daemon, family.stranger) == set(ports)
+    counted = sum(event.get("count", 1) for event in daemon.events(to=family.other, verdict="deny", port=443))
+    assert counted == 30, daemon.events(to=family.other)
+    # Once: the next start finds nothing that it does not have.
+    daemon.kill()
+    daemon.start()
+    assert len(daemon.events(to=family.stranger, verdict="deny")) == len(ports)
+
+
+def test_an_approval_that_cannot_be_renewed_stays(ground, daemon, job, basic, family):
+    daemon.start(basic)
+    job.tcp(family.other, 443)
+    grant = daemon.approve(family.other, 443, duration="1h")
+    request = daemon.request_for(family.other, 443)["request"]
+    stays = job.tcp(family.other, 443, keep=True)
+    with write_lock(daemon):
+        status, _, errors = daemon.ctl("approve", str(request), "--for", "2h", check=False)
+        assert status == 1 and "not approved" in errors and "locked" in errors, errors
+    assert [one["grant"] for one in daemon.ctl("grants")["grants"]] == [grant]
+    assert job.echo(stays["handle"])["ok"] and job.tcp(family.other, 443)["ok"]
+    daemon.ctl("approve", str(request), "--for", "2h", "--reason", "renewed")
+    (renewed,) = [one["grant"] for one in daemon.ctl("grants")["grants"]]
+    assert renewed > grant
+    daemon.kill()
+    daemon.start()
+    assert [one["grant"] for one in daemon.ctl("grants")["grants"]] == [renewed]
+    assert job.echo(stays["handle"])["ok"]
+
+
 def test_numbers_go_on_where_they_can_be_read(ground, daemon, job):
     """A number that a person has read means nothing else later."""
     daemon.start({"job": job_policy(ground, IPV4)})

@@ -107,6 +107,20 @@ import Testing
         if !Self.kinds[kind].completes { #expect(stored == 1) }
     }
 
+    @Test func whatWaitsToBeChangedIsTold() throws {
+        let scratch = try Scratch()
+        let store = try Store(directory: scratch.path, options: .quick(), faults: faults)
+        // The first call of the transaction, again and again.
+        faults.arm(first: 1, Faults.Fault(times: .max))
+        store.setGrantsLater([1], to: .revoked)
+        #expect(store.health.hasPendingChanges)
+        #expect(throws: StoreError.self) { try store.flush() }
+        #expect(store.health.hasPendingChanges && store.health.pending == 0)
+        faults.disarm()
+        try store.flush()
+        #expect(!store.health.hasPendingChanges)
+    }
+
     @Test func keepsEventsWhileTheDiskIsFull() throws {
         let scratch = try Scratch()
         let store = try Store(directory: scratch.path, options: .quick(capacity: 3000, batch: 100))

@@ -11,6 +11,8 @@ struct SoundnessTests {
         #expect(Soundness.failure(begin + "11").isDamage)
         #expect(Soundness.failure(begin + "26").isDamage)
         #expect(!Soundness.failure(begin + "11\nTree 6 page 9: unable to get the page. error code=7").isDamage)
+        #expect(!Soundness.failure("Freelist: failed to get page 7").isDamage)
+        #expect(Soundness.failure("Freelist: invalid page number 7").isDamage)
         #expect(Soundness.failure("Tree 5 page 5 cell 0: Rowid 7 out of order").isDamage)
     }
 }
