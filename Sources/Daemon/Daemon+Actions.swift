@@ -104,6 +104,7 @@ extension Daemon {
             lastTransaction = (size, Clock.now() - begin)
         } catch  where error.isPassing {
             troubles.changes = changes
+            troubles.failures += 1
             noteTrouble(error)
         } catch {
             // One change that the kernel refuses must not keep the others out of force.
@@ -113,8 +114,10 @@ extension Daemon {
                     try change([one])
                 } catch  where error.isPassing {
                     troubles.changes = Array(changes[index...])
+                    troubles.failures += 1
                     return noteTrouble(error)
                 } catch {
+                    troubles.failures += 1
                     note(error, "changing set \(one.set)")
                 }
             }

@@ -54,7 +54,9 @@ extension Daemon {
         if isNew {
             if exists {
                 // The numbers on open connections mean nothing without the state that gave them.
-                alarm("the state is new but connections carry stamps of an earlier one: every connection is judged anew")
+                alarm(
+                    "the state is new but connections carry stamps of an earlier one: every connection is judged anew"
+                )
                 try unstampAll()
             }
             try store.setMeta(Self.newState, nil)

@@ -56,8 +56,16 @@ extension Daemon {
                 return call.fail(.invalidRequest(reason: "not approved: the approval cannot be stored: \(error)"))
             }
             saveGrantTimes()
+            let failures = troubles.failures
             perform(actions)
-            call.reply(["grant": describe(grant)])
+            guard troubles.failures > failures else { return call.reply(["grant": describe(grant)]) }
+            // Who approves is told that it is in force when it is.
+            let problem = "the kernel did not take it just now"
+            if case .success(let undo) = broker.revoke(grant: grant.id, reason: problem, actor: "egressd", at: Clock.now())
+            {
+                perform(undo)
+            }
+            call.fail(.invalidRequest(reason: "not approved: \(problem); 'egressd ctl status' says why"))
         }
     }
 

@@ -81,7 +81,14 @@ extension Daemon {
     private var eventsCommitted: UInt64 { eventsGiven - min(eventsGiven, UInt64(store.health.pending)) }
 
     private func noteAhead() {
-        warnings["ahead"] = ahead.lastError.map { "what is refused just before the daemon is killed is lost: \($0)" }
+        let problem = ahead.lastError.map { "what is refused just before the daemon is killed is lost: \($0)" }
+        // It may fail with every packet.
+        let now = Clock.now()
+        if let problem, warnings["ahead"] == nil, resources.aheadSaid.map({ now >= $0 + .seconds(1) }) ?? true {
+            resources.aheadSaid = now
+            Log.warning(problem)
+        }
+        warnings["ahead"] = problem
     }
 
     /// Forgets what was written down beforehand once the record has all of it.
@@ -158,8 +165,9 @@ extension Daemon {
     }
 
     /// Takes the windows of an earlier daemon out of the kernel, and records what they counted but for their first attempts,
-    /// which it had told of; what they counted in all. Whose they are is told by the numbers of these assignments.
+    /// which it had told of; what they counted in all.
     ///
+    /// Whose they are is told by the numbers of these assignments.
     /// Throws when the kernel could not be asked: the table that is put in force next counts from zero.
     func takeCounts(_ assignments: [String: Assignment]) throws(NetfilterError) -> [Refusal: UInt64] {
         var counts: [Refusal: UInt64] = [:]

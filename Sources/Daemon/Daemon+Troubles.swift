@@ -12,6 +12,8 @@ struct Troubles {
     /// Whether another try is due, and how many seconds the next one waits.
     var isWaiting = false
     var wait: Int64 = 1
+    /// How often changes did not come into force at once, or not at all.
+    var failures: UInt64 = 0
     /// Failures since an alarm was recorded.
     var unsaid: UInt64 = 0
 

@@ -34,6 +34,8 @@ struct Resources {
     var moment: Moment?
     /// Why the record could not be written at the last look, and since when.
     var recordProblem: (text: String, since: WallTime)?
+    /// When it was last logged that what is about to be refused cannot be written down.
+    var aheadSaid: Instant?
     /// How many records were set aside whose place was taken up.
     var replacements: UInt64 = 0
 }

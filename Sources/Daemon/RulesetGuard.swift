@@ -149,10 +149,17 @@ final class RulesetGuard {
     }
 
     private func look() {
-        let now = try? reader.generation()
-        guard failure != nil || now != generation else { return }
-        generation = now
-        guard let found = try? reader.foreign(since: foreign) else { return }
+        let found: ForeignRuleset
+        do throws(NetfilterError) {
+            let now = try reader.generation()
+            let isSame = failure == nil && now == generation
+            found = isSame ? foreign : try reader.foreign(since: foreign)
+            generation = now
+            noteBlindness(nil)
+            guard !isSame else { return }
+        } catch {
+            return noteBlindness(error)
+        }
         if !found.hasOurs || failure != nil {
             putBack(since: Clock.now(), watch?.read() ?? [])
         }
@@ -166,6 +173,13 @@ final class RulesetGuard {
             alarm(about: table, texts.prefix(4).joined(separator: "; ") + (texts.count > 4 ? "; and more" : ""))
         }
         warn()
+    }
+
+    /// What could not be read is read with the next look.
+    private func noteBlindness(_ error: NetfilterError?) {
+        let text = error.map { "what other tools do to the ruleset cannot be seen: \($0); it is tried again" }
+        if let text, daemon.warnings["ruleset"] == nil { Log.warning(text) }
+        daemon.warnings["ruleset"] = text
     }
 
     private func lookAtLegacy() {

@@ -43,7 +43,7 @@ class Fault:
     """A call that failed."""
 
     number: int
-    name: str  # `recv`; `sqlite:pwrite64` where SQLite called; `sqlite3_step`
+    name: str  # `recv`; `netlink:recv`; `sqlite:pwrite64` where SQLite called; `sqlite3_step`
     way: str  # `ENOBUFS`
     detail: str
     failures: int

@@ -26,9 +26,9 @@ SILENT = {
     "the file of what is about to be refused: what stays in it is held against the record at the next start": (
         "ftruncate",
     ),
-    "netlink: what was asked is asked again": ("recv", "sendto"),
+    "netlink: what was asked is asked again": ("netlink:recv", "netlink:sendto"),
     "a client of the control socket, whom ctl tells; the next one is taken up": (
-        "accept4", "getsockopt", "epoll_ctl", "send", "shutdown",
+        "accept4", "getsockopt", "epoll_ctl", "recv", "send", "shutdown",
     ),
     "an answer of a name server or to a program: who asked asks again": (
         "socket", "connect", "sendmmsg", "getsockname", "recvmmsg",
@@ -103,7 +103,7 @@ def verify(bench: Bench, phase: Phase, prepared, answer, fault: Fault | None) ->
 
 def is_spent(fault: Fault) -> bool:
     """Whether netlink was asked in vain as often as it is asked."""
-    return fault.name in ("recv", "sendto") and fault.failures == MANY
+    return fault.name in ("netlink:recv", "netlink:sendto") and fault.failures == MANY
 
 
 def may_be_silent(fault: Fault) -> bool:

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import pathlib
+import re
 import resource
 import shutil
 import socket
@@ -14,7 +15,7 @@ import subprocess
 import time
 from typing import Any, Callable
 
-from namespaces import LIBC
+from namespaces import LIBC, cgroup_mount
 
 SO_RCVBUFFORCE = 33
 SYS_PIDFD_GETFD = 438
@@ -53,6 +54,22 @@ def on_a_small_disk(ground, daemon, kilobytes: int) -> None:
     ground.stack.callback(daemon.kill)
 
 
+def on_a_disk_that_fails(ground, daemon) -> Callable[[], None]:
+    """The state directory on an ext4 of its own; what is given has the kernel find it damaged and make it read-only."""
+    image = ground.directory / f"disk-{daemon.state.parent.name}"
+    with open(image, "wb") as file:
+        file.truncate(32 << 20)
+    # With a journal the error would end up there first.
+    subprocess.run(["mkfs.ext4", "-q", "-O", "^has_journal", "-e", "remount-ro", image], check=True)
+    subprocess.run(["mount", "-o", "loop", image, daemon.state], check=True)
+    ground.stack.callback(subprocess.run, ["umount", "-l", daemon.state], check=False)
+    ground.stack.callback(daemon.kill)
+    daemon.state.chmod(0o700)
+    device = subprocess.run(["findmnt", "-no", "SOURCE", daemon.state], check=True, capture_output=True, text=True)
+    trigger = pathlib.Path("/sys/fs/ext4", pathlib.Path(device.stdout.strip()).name, "trigger_fs_error")
+    return lambda: trigger.write_text("1")
+
+
 def fill(directory: pathlib.Path) -> pathlib.Path:
     """Takes all the room that a disk has; the file that holds it."""
     filler = directory / "filler"
@@ -62,6 +79,36 @@ def fill(directory: pathlib.Path) -> pathlib.Path:
             os.write(descriptor, b"\0" * 4096)
     os.close(descriptor)
     return filler
+
+
+# Memory
+
+
+@contextlib.contextmanager
+def little_memory(ground, pid: int, room: int):
+    """The process may take so many bytes more; a callable that tells how often the kernel killed somebody for more.
+
+    By the cgroup that it is in, where version 2 has the memory controller, else by one of version 1.
+    """
+    own = next(line for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines() if line.startswith("0::"))
+    place = cgroup_mount() / own.removeprefix("0::").lstrip("/")
+    if "memory" in (cgroup_mount() / "cgroup.controllers").read_text().split():
+        for parent in reversed([cgroup_mount(), *(one for one in place.parents if one.is_relative_to(ground.cgroups.root))]):
+            (parent / "cgroup.subtree_control").write_text("+memory")
+        used = int((place / "memory.current").read_text())
+        (place / "memory.max").write_text(str(used + room))
+        yield lambda: int(re.search(r"^oom_kill (\d+)", (place / "memory.events").read_text(), re.MULTILINE)[1])
+        return
+    place = pathlib.Path("/sys/fs/cgroup/memory") / ground.cgroups.name
+    place.mkdir()
+    try:
+        # What the process has already stays with the cgroup that it leaves.
+        (place / "memory.limit_in_bytes").write_text(str(room))
+        (place / "cgroup.procs").write_text(str(pid))
+        yield lambda: int(re.search(r"^oom_kill (\d+)", (place / "memory.oom_control").read_text(), re.MULTILINE)[1])
+    finally:
+        eventually(lambda: not (place / "cgroup.procs").read_text().split(), "it is still there")
+        place.rmdir()
 
 
 # The record

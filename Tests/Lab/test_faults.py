@@ -4,16 +4,17 @@ import os
 import pathlib
 import random
 import shutil
+import signal
 import subprocess
 import threading
 import time
 
 import pytest
 from conftest import JOB, SEED, job_policy
-from daemon import rule
+from daemon import policy, rule
 from families import IPV4
 from lab import PYTHON
-from resources import on_a_small_disk
+from resources import little_memory, on_a_small_disk
 
 
 def test_sigkill_under_load(ground, daemon, basic, family):
@@ -68,6 +69,30 @@ def test_sigkill_under_load(ground, daemon, basic, family):
     assert [entry["grant"] for entry in daemon.ctl("grants")["grants"]] == [grant]
     assert first.tcp(family.other, 443)["ok"]
     assert first.tcp(family.stranger, 443)["error"] == "ECONNREFUSED"
+
+
+def test_out_of_memory_in_the_middle_of_a_reload(ground, daemon, job, basic, family):
+    """The kernel kills it: the policy before goes on, nothing unknown passes, and the next start has the new one."""
+    daemon.start(basic)
+    assert job.tcp(family.stranger, 443)["error"] == "ECONNREFUSED"
+    stays = job.tcp(family.storage, 443, keep=True)
+    allowed = [rule("storage", family.storage_prefix, [443])]
+    many = {
+        f"w{number}": policy(f"w{number}", ground.glob(f"training.slice/w{number}.service"), allow=allowed)
+        for number in range(3000)
+    }
+    with little_memory(ground, daemon.process.pid, 3 << 20) as kills:
+        daemon.write({**basic, **many})
+        status, _, _ = daemon.ctl("reload", check=False)
+        assert status == 3
+        assert daemon.process.wait(10) == -signal.SIGKILL
+        assert kills() == 1
+    assert job.echo(stays["handle"])["ok"] and job.tcp(family.storage, 443)["ok"]
+    assert not job.tcp(family.stranger, 80, timeout=1)["ok"]
+    daemon.start()
+    assert len(daemon.ctl("workloads")["workloads"]) == 3001
+    assert job.echo(stays["handle"])["ok"]
+    assert job.tcp(family.stranger, 80)["error"] == "ECONNREFUSED"
 
 
 def test_while_it_is_dead_only_what_is_allowed_by_address_passes(ground, daemon, job, basic, family):

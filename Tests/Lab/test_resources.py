@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import sqlite3
 import subprocess
 
@@ -9,7 +10,8 @@ import pytest
 from conftest import SEED, job_policy
 from families import IPV4
 from resources import (
-    alarms, eventually, fill, on_a_small_disk, record_of, rewrite, roots, set_aside, stored, warned, write_lock,
+    alarms, eventually, fill, on_a_disk_that_fails, on_a_small_disk, record_of, rewrite, roots, set_aside, stored, warned,
+    write_lock,
 )  # fmt: skip
 
 
@@ -59,6 +61,27 @@ def test_a_record_on_a_read_only_disk(ground, daemon, job, basic, family):
     subprocess.run(["mount", "-o", "remount,rw", daemon.state], check=True)
     daemon.start()
     assert job.tcp(family.stranger, 443)["error"] == "ECONNREFUSED"
+
+
+def test_a_disk_that_becomes_read_only_while_it_runs(ground, daemon, job, basic, family):
+    """Verdicts go on, approvals are refused with the reason, it is said, and so is what is lost in the end."""
+    fail = on_a_disk_that_fails(ground, daemon)
+    daemon.start(basic)
+    job.tcp(family.third, 443)
+    request = daemon.request_for(family.third, 443)
+    fail()
+    ports = range(24_000, 24_050)
+    refused(job, family.stranger, ports)
+    assert job.tcp(family.storage, 443)["ok"]
+    eventually(lambda: warned(daemon, "cannot be written"), "it is not said")
+    assert "what is refused just before the daemon is killed is lost" in daemon.log()
+    status, _, errors = daemon.ctl("approve", str(request["request"]), "--for", "1h", check=False)
+    assert status == 1 and "not approved" in errors, errors
+    assert job.tcp(family.third, 443)["error"] == "ECONNREFUSED"
+    assert daemon.stop() == 0
+    assert re.search(r"(\d+) events are lost", daemon.log()), daemon.log()
+    assert not job.tcp(family.stranger, 443, timeout=1)["ok"]
+    assert job.tcp(family.storage, 443)["ok"]
 
 
 def test_a_record_that_somebody_else_locks(ground, daemon, job, basic, family):

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum { NAME = 24, CALLS = 16384 };
@@ -81,7 +82,8 @@ bool failcall_is_sqlite(const void *caller) {
 int failcall_count(const char *name, const void *caller, const int *ways, unsigned ways_count, const char *detail) {
     if (control == NULL || !atomic_load(&control->armed)) return 0;
     char full[NAME];
-    snprintf(full, sizeof full, "%s%s", failcall_is_sqlite(caller) ? "sqlite:" : "", name);
+    bool is_netlink = strncmp(detail, "netlink ", 8) == 0;
+    snprintf(full, sizeof full, "%s%s", failcall_is_sqlite(caller) ? "sqlite:" : is_netlink ? "netlink:" : "", name);
     uint32_t number = atomic_fetch_add(&control->count, 1) + 1;
     if (number <= CALLS) memcpy(control->calls[number - 1], full, sizeof full);
     if (control->first == 0 || number < control->first) return 0;
@@ -100,5 +102,16 @@ int failcall_count(const char *name, const void *caller, const int *ways, unsign
 const char *failcall_fd(int fd) {
     static _Thread_local char text[32];
     snprintf(text, sizeof text, "fd %d", fd);
+    return text;
+}
+
+const char *failcall_socket(int fd) {
+    static int (*real)(int, int, int, void *, socklen_t *);
+    if (real == NULL) real = failcall_next("getsockopt");
+    int domain = 0;
+    socklen_t length = sizeof domain;
+    if (real(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) < 0 || domain != AF_NETLINK) return failcall_fd(fd);
+    static _Thread_local char text[32];
+    snprintf(text, sizeof text, "netlink fd %d", fd);
     return text;
 }

@@ -19,6 +19,8 @@ bool failcall_is_sqlite(const void *caller);
 int failcall_count(const char *name, const void *caller, const int *ways, unsigned ways_count, const char *detail);
 // `fd 7`; good until the thread's next call.
 const char *failcall_fd(int fd);
+// The same, or `netlink fd 7`: the names of those calls begin with `netlink:`.
+const char *failcall_socket(int fd);
 
 // Within an interposed function: looks the real one up.
 #define REAL(name)                 \

@@ -41,7 +41,7 @@ PLAIN(int, getpeername, -1, (int fd, struct sockaddr *name, socklen_t *length), 
       ENOBUFS, ENOTCONN)
 PLAIN(ssize_t, sendto, -1,
       (int fd, const void *buffer, size_t count, int flags, const struct sockaddr *name, socklen_t length),
-      (fd, buffer, count, flags, name, length), failcall_fd(fd), ENOBUFS, ENOMEM, EINTR, EPERM)
+      (fd, buffer, count, flags, name, length), failcall_socket(fd), ENOBUFS, ENOMEM, EINTR, EPERM)
 PLAIN(ssize_t, sendmsg, -1, (int fd, const struct msghdr *message, int flags), (fd, message, flags), failcall_fd(fd),
       ENOBUFS, ENOMEM, EPERM, EAGAIN)
 PLAIN(int, sendmmsg, -1, (int fd, struct mmsghdr *messages, unsigned count, int flags), (fd, messages, count, flags),
@@ -63,7 +63,7 @@ int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct
 }
 
 ssize_t recv(int fd, void *buffer, size_t count, int flags) {
-    INTERPOSED(recv, failcall_fd(fd), ENOBUFS, LOST, ENOMEM, EINTR);
+    INTERPOSED(recv, failcall_socket(fd), ENOBUFS, LOST, ENOMEM, EINTR);
     FAIL(-1);
     ssize_t result = real(fd, buffer, count, flags);
     if (way != LOST) return result;
