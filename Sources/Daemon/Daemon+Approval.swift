@@ -61,8 +61,12 @@ extension Daemon {
             guard troubles.failures > failures else { return call.reply(["grant": describe(grant)]) }
             // Who approves is told that it is in force when it is.
             let problem = "the kernel did not take it just now"
-            if case .success(let undo) = broker.revoke(grant: grant.id, reason: problem, actor: "egressd", at: Clock.now())
-            {
+            if case .success(let undo) = broker.revoke(
+                grant: grant.id,
+                reason: problem,
+                actor: "egressd",
+                at: Clock.now()
+            ) {
                 perform(undo)
             }
             call.fail(.invalidRequest(reason: "not approved: \(problem); 'egressd ctl status' says why"))
