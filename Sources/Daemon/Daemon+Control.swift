@@ -210,12 +210,16 @@ extension Daemon {
     struct Follower {
         let call: ControlCall
         var filter: EventFilter
+        /// Whether it is served again when it has read more.
+        var isSlow = false
     }
 
     private static let defaultLines: Int64 = 100
     private static let mostLines: Int64 = 100_000
     /// What goes into one reply, so that none is larger than the protocol takes.
     private static let linesPerReply = 200
+    /// So much may wait for a follower to read it before it gets more.
+    private static let unreadLimit = 1 << 20
 
     private func log(_ call: ControlCall) {
         let parameters = call.parameters
@@ -236,34 +240,37 @@ extension Daemon {
         do {
             let warning = flushForReader()
             let events = try store.events(matching: filter)
-            var lines = events.map(\.json)[...]
             guard call.wantsMore else {
-                call.reply(Self.reply(Array(lines.suffix(Self.linesPerReply)), warning))
-                return
+                return call.reply(Self.reply(events.suffix(Self.linesPerReply), warning))
             }
-            if follows, lines.isEmpty, warning != nil, !call.replyContinues(Self.reply([], warning)) { return }
-            while lines.count > Self.linesPerReply || (follows && !lines.isEmpty) {
-                let part = Self.reply(Array(lines.prefix(Self.linesPerReply)), follows ? warning : nil)
-                guard call.replyContinues(part) else { return }
-                lines = lines.dropFirst(Self.linesPerReply)
-            }
-            guard follows else {
-                call.reply(Self.reply(Array(lines), warning))
-                return
-            }
-            filter.afterSequence = events.last?.sequence ?? store.lastSequence
+            guard follows else { return reply(call, events, warning) }
+            if warning != nil, !call.replyContinues(Self.reply([], warning)) { return }
+            filter.afterSequence = events.first.map { $0.sequence - 1 } ?? store.lastSequence
             filter.since = nil
             filter.limit = Self.linesPerReply
             filter.newestLast = true
-            followers[ObjectIdentifier(call)] = Follower(call: call, filter: filter)
-            call.onClose = { [unowned self, unowned call] in followers[ObjectIdentifier(call)] = nil }
+            let id = ObjectIdentifier(call)
+            followers[id] = Follower(call: call, filter: filter)
+            call.onClose = { [unowned self] in followers[id] = nil }
+            serve(id)
         } catch {
             call.fail(.invalidRequest(reason: "the record cannot be read: \(error)"))
         }
     }
 
-    private static func reply(_ events: [JSON], _ warning: String?) -> JSON {
-        JSON(present: ["events": .array(events), "warning": JSON(warning)])
+    /// Answers with all of these events, as fast as the client reads them.
+    private func reply(_ call: ControlCall, _ events: [Event], _ warning: String?) {
+        var rest: ArraySlice<Event>? = events[...]
+        call.reply(inParts: {
+            guard let lines = rest else { return nil }
+            let isLast = lines.count <= Self.linesPerReply
+            rest = isLast ? nil : lines.dropFirst(Self.linesPerReply)
+            return Self.reply(lines.prefix(Self.linesPerReply), isLast ? warning : nil)
+        })
+    }
+
+    private static func reply(_ events: ArraySlice<Event>, _ warning: String?) -> JSON {
+        JSON(present: ["events": .array(events.map(\.json)), "warning": JSON(warning)])
     }
 
     /// Brings what was judged so far to the record; a warning when that cannot be had now.
@@ -279,10 +286,26 @@ extension Daemon {
     /// Sends what was written since to everybody who follows.
     func serveFollowers() {
         store.acknowledge()
-        for (id, follower) in followers {
-            guard let events = try? store.events(matching: follower.filter), let last = events.last else { continue }
-            followers[id]?.filter.afterSequence = last.sequence
-            if !follower.call.replyContinues(["events": .array(events.map(\.json))]) { followers[id] = nil }
+        for id in Array(followers.keys) { serve(id) }
+    }
+
+    /// Sends one reply's worth of what a follower has not got yet, and the rest after it.
+    private func serve(_ id: ObjectIdentifier) {
+        guard let follower = followers[id], !follower.isSlow else { return }
+        guard follower.call.pendingBytes < Self.unreadLimit else {
+            followers[id]?.isSlow = true
+            _ = loop.schedule(after: .milliseconds(50)) { [unowned self] in
+                followers[id]?.isSlow = false
+                serve(id)
+            }
+            return
         }
+        guard let events = try? store.events(matching: follower.filter), let last = events.last else { return }
+        followers[id]?.filter.afterSequence = last.sequence
+        guard follower.call.replyContinues(Self.reply(events[...], nil)) else {
+            followers[id] = nil
+            return
+        }
+        if events.count == Self.linesPerReply { loop.defer { [unowned self] in serve(id) } }
     }
 }

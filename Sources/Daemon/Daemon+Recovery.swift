@@ -84,7 +84,7 @@ extension Daemon {
         let problem = ahead.lastError.map { "what is refused just before the daemon is killed is lost: \($0)" }
         // It may fail with every packet.
         let now = Clock.now()
-        if let problem, warnings["ahead"] == nil, resources.aheadSaid.map({ now >= $0 + .seconds(1) }) ?? true {
+        if let problem, warnings["ahead"] == nil, resources.aheadSaid.map({ now >= $0 + .milliseconds(100) }) ?? true {
             resources.aheadSaid = now
             Log.warning(problem)
         }

@@ -104,8 +104,16 @@ extension Daemon {
 
     /// Says when the connection table is full: the kernel then drops new connections before anybody judges them.
     private func watchConnections() {
-        // Where the kernel does not tell, its packets that are lost are all there is to see.
-        guard let limits = try? connections.limits() else { return }
+        let limits: ConnectionLimits
+        do throws(NetfilterError) {
+            limits = try connections.limits()
+            warn("limits", nil)
+        } catch {
+            // Where the kernel does not tell, its packets that are lost are all there is to see.
+            let problem = "how full the kernel's connection table is cannot be read: \(error); it is tried again"
+            warn("limits", error.isPassing ? problem : nil)
+            return
+        }
         let drops = limits.dropped
         let lost = resources.connectionDrops.map { drops > $0 ? drops - $0 : 0 } ?? 0
         resources.connectionDrops = drops

@@ -1,11 +1,15 @@
 """The event: who tried what, with which program, and how often."""
 
+import contextlib
 import json
+import sqlite3
 import subprocess
 import time
 
+import pytest
 from conftest import JOB, job_policy
 from daemon import rule
+from families import IPV4
 from lab import PYTHON, SSH_UID, SSH_USER
 
 
@@ -150,6 +154,42 @@ def test_the_log_can_be_followed(ground, daemon, job, basic, family):
             break
         assert time.monotonic() < deadline
     assert event["destination"]["address"] == family.stranger
+
+
+@pytest.mark.parametrize("follows", [False, True], ids=["once", "follow"])
+def test_a_long_log_is_told_whole(ground, daemon, job, follows):
+    """More than may wait for a client to read it, and a client that reads slowly."""
+    daemon.start({"job": job_policy(ground, IPV4)})
+    job.tcp(IPV4.stranger, 443)
+    daemon.wait_event(to=IPV4.stranger, port=443)
+    daemon.stop()
+    with contextlib.closing(sqlite3.connect(daemon.state / "egressd.db")) as database:
+        database.execute(
+            "WITH RECURSIVE more(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM more WHERE n < 40000) "
+            "INSERT INTO events (time, kind, verdict, workload, body, name) "
+            "SELECT time, kind, verdict, workload, body, name FROM more, (SELECT * FROM events WHERE verdict = 'deny' LIMIT 1)"
+        )
+        database.commit()
+    daemon.start()
+    argv = [ground.egressd, "ctl", "--socket", daemon.socket, "--json", "log", "--limit", "100000"]
+    reader = subprocess.Popen(
+        [*argv, *(["--follow"] if follows else [])], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    ground.stack.callback(reader.wait)
+    ground.stack.callback(reader.kill)
+    time.sleep(1)
+    assert job.tcp(IPV4.storage, 443)["ok"], "it waits for its reader"
+    numbers = [json.loads(reader.stdout.readline())["seq"] for _ in range(40_000)]
+    assert numbers == list(range(numbers[0], numbers[0] + 40_000))
+    if not follows:
+        output, errors = reader.communicate(timeout=30)
+        assert reader.returncode == 0 and errors == "", errors
+        assert len(output.splitlines()) < 10
+        return
+    # What comes meanwhile follows.
+    job.tcp(IPV4.stranger, 8443)
+    while (json.loads(reader.stdout.readline()).get("destination") or {}).get("port") != 8443:
+        pass
 
 
 def test_an_odd_command_line_stays_one_line(ground, daemon, basic, family):
