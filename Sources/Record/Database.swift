@@ -24,12 +24,24 @@ final class Database {
     private var isFull: Bool? = false
 
     /// Opens the file, which exists; read-only when asked.
-    init(path: String, readOnly: Bool, faults: Faults? = nil) throws(StoreError) {
+    convenience init(path: String, readOnly: Bool, faults: Faults? = nil) throws(StoreError) {
+        let access = readOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE
+        try self.init(name: path, path: path, access, faults)
+    }
+
+    /// Opens the file alone for reading, as if it had no write-ahead log; nothing of it and beside it is touched.
+    convenience init(withoutLog path: String) throws(StoreError) {
+        // What has a meaning in a URI (https://sqlite.org/uri.html).
+        let escaped = path.map { ["%": "%25", "?": "%3f", "#": "%23"][$0] ?? String($0) }
+        let name = "file:\(escaped.joined())?immutable=1"
+        try self.init(name: name, path: path, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, nil)
+    }
+
+    private init(name: String, path: String, _ access: Int32, _ faults: Faults?) throws(StoreError) {
         self.faults = faults
         var opened: OpaquePointer?
-        let access = readOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE
         let flags = access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
-        let code = call { unsafe sqlite3_open_v2(path, &opened, flags, nil) }
+        let code = call { unsafe sqlite3_open_v2(name, &opened, flags, nil) }
         unsafe handle = opened
         guard code == SQLITE_OK else {
             let error = failure(code, "open \(path)")

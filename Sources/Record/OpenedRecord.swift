@@ -17,6 +17,11 @@ struct OpenedRecord {
             return try sound(in: directory, faults, salvaging: &numbers)
         } catch {
             guard error.isDamage else { throw error }
+            // A log that is none hides a database that may be sound.
+            let path = "\(directory)/\(StateDirectory.databaseName)"
+            if numbers == RecordNumbers(), let database = try? Database(withoutLog: path) {
+                numbers = RecordNumbers(salvagedFrom: database)
+            }
             let aside = try SetAside(directory: directory, because: error, numbers: numbers, at: now)
             return try begun(in: directory, after: aside, faults)
         }

@@ -107,8 +107,12 @@ import Testing
     }
 
     @Test func setsAsideALogThatIsNone() throws {
+        for number in 0..<3 {
+            let earlier = try Store(directory: scratch.path, options: .quick())
+            earlier.append(event(number))
+        }
         let store = try Store(directory: scratch.path, options: .quick())
-        store.append(event(1))
+        store.append(event(3))
         try store.flush()
         // As a daemon that was killed leaves it.
         let copy = try Scratch()
@@ -134,6 +138,7 @@ import Testing
         #expect(try copy.setAside().count == 1)
         #expect(try copy.names(in: copy.path).contains { $0.hasPrefix("egressd.db.corrupt-") && $0.hasSuffix("-wal") })
         #expect(try next.events(matching: EventFilter()).map(\.kind) == [.alarm])
+        #expect(next.lastSequence == 4, "numbers go on from what the database had without its log")
     }
 
     /// Each call into SQLite reports damage once: all events are in the old record or in the new one, and none in both.
