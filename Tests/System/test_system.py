@@ -390,10 +390,22 @@ def test_an_upgrade_leaves_open_connections_alone(host, next_deb):
     before = pid(host)
     host.write("/etc/egressd/egressd.yaml", (host.root / "etc/egressd/egressd.yaml").read_text() + "# mine\n")
     start(host, "llm-pretrain@knock3", "/usr/bin/python3", "/opt/probes/job.py", "knock", STRANGER4, "443")
+    host.write("/etc/egressd/policies/named.yaml", NAMED)
+    host.do("systemctl", "reload", UNIT)
+    assert resolves(host, "before.example.org")
+    helper = pid(host, HELPER)
     with host.world.capture("host", STRANGER4, "and", "port", "443") as capture:
-        host.do("dpkg", "--force-confold", "-i", f"/root/{next_deb.name}")
+        host.do("dpkg", "--force-confold", "--unpack", f"/root/{next_deb.name}")
+        # A long upgrade configures this package last.
+        assert pid(host) == before and pid(host, HELPER) == helper
+        assert resolves(host, "meanwhile.example.org")
+        host.do("dpkg", "--force-confold", "--configure", "egressd")
         wait(lambda: ready(host) and pid(host) not in (0, before), 15, "the new daemon serves")
+        wait(lambda: pid(host, HELPER) not in (0, helper), 10, "the new helper makes its sockets")
     end(host, "llm-pretrain@knock3")
+    assert resolves(host, "afterwards.example.org")
+    (host.root / "etc/egressd/policies/named.yaml").unlink()
+    host.do("systemctl", "reload", UNIT)
     assert not capture.lines, capture.lines[:5]
     assert host.do("dpkg-query", "-W", "-f", "${Version}", "egressd").endswith("+next")
     assert "# mine" in (host.root / "etc/egressd/egressd.yaml").read_text()
