@@ -21,8 +21,8 @@ struct ExamplesTests {
         let set = try loader.loadPolicies(Files.package + "/policies")
         let whose = { set.identify(cgroup: $0, uid: 1000) }
         #expect(whose("/training.slice/llm-pretrain@1.service") == .workload("llm-pretrain"))
-        #expect(whose("/training.slice/rl-maze.slice/agent@3.service/tool") == .workload("rl-agents"))
-        #expect(whose("/training.slice/data-preparation.slice/a/b") == .workload("data-preparation"))
+        #expect(whose("/training.slice/training-rl.slice/training-rl-maze.slice/agent@3.service/tool") == .workload("rl-agents"))
+        #expect(whose("/training.slice/training-data.slice/a/b") == .workload("data-preparation"))
         #expect(whose("/training.slice") == .unidentified)
     }
 

@@ -422,19 +422,28 @@ def test_what_is_revoked_is_cut(host):
 
 
 def test_the_side_doors_to_name_services_can_be_closed(host):
-    for path in ("/run/nscd/socket", "/run/systemd/resolve/io.systemd.Resolve"):
-        host.do("sh", "-c", f"mkdir -p {path.rsplit('/', 1)[0]} && touch {path}")
-    examples = host.root / "usr/share/doc/egressd/examples"
-    host.write("/etc/systemd/system/training.slice", (examples / "training.slice").read_text())
-    host.write("/etc/systemd/system/training-.service.d/egressd.conf", (examples / "egressd.conf").read_text())
-    host.do("systemctl", "daemon-reload")
-    for name, is_open in (("training-look", False), ("llm-pretrain@look", True)):
-        start(host, name, "/bin/sh", "-c",
-              "ls -d /run/nscd/socket /run/systemd/resolve/io.systemd.Resolve /run/dbus/system_bus_socket; true")
+    doors = (
+        "/run/nscd/socket", "/run/systemd/resolve/io.systemd.Resolve", "/run/dbus/system_bus_socket",
+        "/run/user/1001/bus", "/run/user/1001/systemd/private", "/run/docker.sock",
+    )
+    for path in doors:
+        host.do("sh", "-c", f"mkdir -p {path.rsplit('/', 1)[0]} && {{ [ -e {path} ] || install -m 0666 /dev/null {path}; }}")
+    host.do("sh", "-c", "cp -R /usr/share/doc/egressd/examples/units/. /etc/systemd/system/ && systemctl daemon-reload")
+    look = f"for door in {' '.join(doors)}; do [ -w $door ] && echo open $door; done; unshare --user true || echo alone"
+    for name, is_open in (("open", True), ("llm-pretrain@look", False), ("evaluation", False)):
+        start(host, name, "/bin/sh", "-c", look)
         finished(host, name)
-        listed = [line for line in host.journal(f"--unit={name}.service").splitlines() if line.startswith("/run")]
-        assert len(listed) == (3 if is_open else 0), listed
+        said = host.journal(f"--unit={name}.service").splitlines()
+        assert [line.split()[1] for line in said if line.startswith("open ")] == (list(doors) if is_open else [])
+        assert ("alone" in said) != is_open
         end(host, name)
+    # Those that run were started without it.
+    end(host, *STEADY)
+    start(host, "llm-pretrain@stays", "sleep", "60")
+    report = {check["id"]: check for check in json.loads(host.try_("egressd", "coverage", "--json").stdout)["checks"]}
+    end(host, "llm-pretrain@stays")
+    for name in ("doors.names", "doors.bus", "doors.containers", "doors.user-manager"):
+        assert report[name]["state"] == "enforced", report[name]
     assert host.show("training.slice", "LoadState")["LoadState"] == "loaded"
 
 
