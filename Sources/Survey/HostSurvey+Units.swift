@@ -22,14 +22,14 @@ extension HostSurvey {
     private func unit(_ name: String, _ wanted: Set<String>) -> UnitFacts {
         guard let path = Self.folders.map({ "\($0)/\(name)" }).first(where: { (try? files.status(of: $0)) != nil })
         else { return UnitFacts() }
-        let text = (try? files.text(path)) ?? ""
+        let text = try? files.text(path)
         // A link to /dev/null, or an empty file.
         let isFile = (try? files.status(of: path)).map { $0.mode & 0o170000 == 0o100000 } ?? false
         return UnitFacts(
             exists: true,
-            isMasked: !isFile || text.isEmpty,
+            isMasked: !isFile || text == "",
             isEnabled: wanted.contains(name),
-            hasWatchdog: Self.hasWatchdog([text] + dropIns(of: name)),
+            hasWatchdog: Self.hasWatchdog([text ?? ""] + dropIns(of: name)),
         )
     }
 
