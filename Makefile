@@ -19,7 +19,7 @@ help:
 	@echo 'make demo     the main case with real OpenSSH in private namespaces (root; DEMO_KEEP=1 leaves it standing)'
 	@echo 'make test     lint, unit tests in debug and release, the lab (root); EGRESSD_SEED=n repeats a random run'
 	@echo 'make lab      the lab alone; LAB="-k revoke -x" goes to pytest'
-	@echo 'make system-test  the package in a Debian container that boots with systemd (root); SYSTEM="-k reboot" goes to pytest'
+	@echo 'make system-test  the package in a Debian container that boots with systemd (root); SYSTEM="-k test_package" goes to pytest'
 	@echo 'make deb      the Debian package, in $(BUILD)/packages'
 	@echo 'make bench    throughput, latency, memory as ratios in one run (root); BENCH="--json FILE --quick"'
 	@echo 'make faults   every call into the C library and SQLite fails, in everything the daemon does (root, an hour); FAULTS="-k approve"'
@@ -53,7 +53,7 @@ lab: deps build
 	@$(PYTHON) -m pytest -p no:cacheprovider -q Tests/Lab $(LAB)
 
 system-test: deps build
-	@$(PYTHON) -m pytest -p no:cacheprovider -q Tests/System $(SYSTEM)
+	@$(PYTHON) -m pytest -p no:cacheprovider -q -rP Tests/System $(SYSTEM)
 
 deb: deps build
 	@systemd/debian/build $(BUILD)/release/egressd $(BUILD)/packages
@@ -80,15 +80,14 @@ install: build
 	done
 	install -D -m 0644 systemd/egressd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/egressd.conf
 	install -D -m 0644 systemd/egressd.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/egressd.conf
-	install -d $(DESTDIR)$(PREFIX)/share/doc/egressd/policies
-	for file in policies/*.yaml; do \
-		[ -e "$$file" ] || continue; \
-		install -m 0644 "$$file" $(DESTDIR)$(PREFIX)/share/doc/egressd/policies/; \
-	done
-	for file in README.md systemd/egressd.yaml policies/egressd.yaml.example; do \
-		[ -e "$$file" ] || continue; \
-		install -m 0644 "$$file" $(DESTDIR)$(PREFIX)/share/doc/egressd/; \
-	done
+	systemd/man/generate $(BUILD)/release/egressd systemd/egressd.yaml $(BUILD)/man
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man5 $(BUILD)/man/*.5
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(BUILD)/man/*.8
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/bash-completion/completions systemd/completion/bash/egressd
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/zsh/site-functions systemd/completion/zsh/_egressd
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/egressd README.md systemd/egressd.yaml
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/egressd/examples/policies policies/*.yaml
+	cp -R systemd/examples/. $(DESTDIR)$(PREFIX)/share/doc/egressd/examples/
 	@echo "Nothing in /etc was touched: the examples are in $(PREFIX)/share/doc/egressd."
 
 deps:

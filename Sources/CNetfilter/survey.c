@@ -1,5 +1,6 @@
 #include "internal.h"
 
+#include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 
@@ -39,6 +40,44 @@ int enf_links_dump(int fd, void *context, enf_link_callback callback) {
     memset(body, 0, sizeof *body);
     struct links links = {context, callback};
     return enf_answers(fd, message, &links, one_link);
+}
+
+struct addresses {
+    void *context;
+    enf_address_callback callback;
+};
+
+static int one_address(void *context, const struct nlmsghdr *message) {
+    const struct addresses *addresses = context;
+    if (message->nlmsg_type != RTM_NEWADDR) return 0;
+    const struct ifaddrmsg *body = mnl_nlmsg_get_payload(message);
+    size_t length = body->ifa_family == AF_INET ? 4 : body->ifa_family == AF_INET6 ? 16 : 0;
+    const struct nlattr *attr, *peer = NULL, *local = NULL;
+    mnl_attr_for_each(attr, message, sizeof *body) {
+        switch (mnl_attr_get_type(attr)) {
+        case IFA_ADDRESS: peer = attr; break;
+        case IFA_LOCAL: local = attr;
+        }
+    }
+    // On a point-to-point device IFA_ADDRESS is the other end's.
+    if (local == NULL) local = peer;
+    if (length == 0 || local == NULL || mnl_attr_get_payload_len(local) != length) return 0;
+    struct enf_address address = {.family = body->ifa_family};
+    memcpy(address.bytes, mnl_attr_get_payload(local), length);
+    addresses->callback(addresses->context, &address);
+    return 0;
+}
+
+int enf_addresses_dump(int fd, void *context, enf_address_callback callback) {
+    uint8_t buffer[64];
+    struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+    message->nlmsg_type = RTM_GETADDR;
+    message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    message->nlmsg_seq = next_seq++;
+    struct ifaddrmsg *body = mnl_nlmsg_put_extra_header(message, sizeof *body);
+    memset(body, 0, sizeof *body);
+    struct addresses addresses = {context, callback};
+    return enf_answers(fd, message, &addresses, one_address);
 }
 
 struct chains {

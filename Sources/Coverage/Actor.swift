@@ -11,7 +11,7 @@ package struct Actor: Hashable, Sendable {
     package struct Process: Hashable, Sendable {
         package var pid: Int32
         package var name: String
-        /// The effective set, bits of include/uapi/linux/capability.h.
+        /// The permitted set: what it has or takes whenever it likes; bits of include/uapi/linux/capability.h.
         package var capabilities: UInt64
         /// Whether no program that it starts can gain privileges.
         package var isConfined: Bool
@@ -55,17 +55,12 @@ package struct Actor: Hashable, Sendable {
 }
 
 extension Actor {
-    /// Capabilities that reach around the rules, by their bit.
-    static let powers: [(bit: UInt64, name: String)] = [
-        (12, "CAP_NET_ADMIN"), (13, "CAP_NET_RAW"), (16, "CAP_SYS_MODULE"), (17, "CAP_SYS_RAWIO"),
-        (19, "CAP_SYS_PTRACE"), (21, "CAP_SYS_ADMIN"), (39, "CAP_BPF"),
-    ]
     private static let overridesPermissions: UInt64 = 1 << 1
 
-    /// The names of those that its process has.
-    var powers: [String] {
+    /// The capabilities that reach around the rules, of those that its process has.
+    var powers: [Power] {
         let set = process?.capabilities ?? 0
-        return Self.powers.filter { set >> $0.bit & 1 == 1 }.map(\.name)
+        return Power.all.filter { set >> $0.bit & 1 == 1 }
     }
 
     /// Whether permissions of files do not bind it.

@@ -33,7 +33,7 @@ package struct Check: Hashable, Sendable {
     package let consequence: String?
     /// What to do about it.
     package let mend: String?
-    /// Its row in the list of the ways out.
+    /// Its row in the README's table of what is enforced.
     package let bypass: Int?
 
     package init(

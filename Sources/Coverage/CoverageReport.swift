@@ -6,6 +6,8 @@ package struct CoverageReport: Hashable, Sendable {
     package let kernel: String
     /// In the order in which a packet meets them.
     package let checks: [Check]
+    /// Whether of the host nothing could be looked at: neither its rules nor its processes.
+    package let isBlind: Bool
 
     package init(_ facts: HostFacts) {
         host = facts.host
@@ -13,6 +15,7 @@ package struct CoverageReport: Hashable, Sendable {
         checks =
             facts.daemonChecks + facts.kernelChecks + facts.pathChecks + facts.doorChecks + facts.policyChecks
             + facts.residualChecks
+        isBlind = facts.table.value == nil && facts.chains.value == nil && facts.processes.value == nil
     }
 
     /// How many checks have a state.
@@ -20,11 +23,6 @@ package struct CoverageReport: Hashable, Sendable {
 
     /// Whether nothing is open, and nothing is unknown: what was not looked at may be open.
     package var isClosed: Bool { count(.open) == 0 && count(.unknown) == 0 }
-
-    /// Whether of the host nothing could be looked at.
-    package var isBlind: Bool {
-        checks.allSatisfy { $0.state == .unknown || $0.state == .residual }
-    }
 
     /// The report as one object, whose shape does not depend on the host.
     package var json: JSON {

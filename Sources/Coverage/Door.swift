@@ -8,6 +8,8 @@ package struct Door: Hashable, Sendable {
         case names
         /// The system bus, behind which services act for others.
         case bus
+        /// A user's own manager, bus or daemon of containers, which starts programs outside the workload.
+        case userManager
         /// Memory and disks of the host.
         case host
         /// A network card without the kernel's network stack.
@@ -38,6 +40,8 @@ package struct Door: Hashable, Sendable {
     func admits(_ actor: Actor) -> Bool {
         guard file.mode & 0o777 != 0 else { return false }
         if actor.isAboveFiles { return true }
+        // Any user may be the one whose manager it is.
+        if kind == .userManager, actor.uid == nil { return true }
         return folders.allSatisfy { $0.grants(0o1, to: actor) } && file.grants(0o2, to: actor)
     }
 }

@@ -8,11 +8,12 @@ extension HostFacts {
                 let count = Wording.count(actors.count, "process", "processes")
                 return Check.Judgement(.enforced, "none of \(count) has one that reaches around the rules")
             }
-            let list = strong.map { "\($0.text): \(Wording.list($0.powers, limit: 3))" }
+            let list = strong.map { "\($0.text): \(Wording.list($0.powers.map(\.name), limit: 3))" }
+            let effects = Set(strong.flatMap(\.powers).map(\.effect))
             return Check.Judgement(
                 .open,
                 Wording.list(list),
-                "they can send past the rules, look into other processes, or take the rules away",
+                Power.Effect.allCases.filter(effects.contains).map(\.consequence).joined(separator: "; "),
                 mend: "CapabilityBoundingSet= and NoNewPrivileges=yes in the workloads' units",
             )
         }

@@ -1,6 +1,6 @@
 extension HostFacts {
     /// Whether somebody is there to judge, and the rules that ask.
-    var daemonChecks: [Check] { [running, mode, tableInForce, ownership, record, boot] }
+    var daemonChecks: [Check] { [running, mode, tableInForce, ownership, record, warnings, boot] }
 
     private var running: Check {
         let (id, title) = ("daemon.running", "the daemon")
@@ -115,13 +115,30 @@ extension HostFacts {
                     mend: "let egressd make the table anew: egressd boot --undo, then start the daemon",
                 )
             default:
+                let (why, mend) = reasonAndMendOfAbsentOwner
                 return Check.Judgement(
                     .partly,
-                    "not owned",
+                    "not owned\(why)",
                     "what a tool that runs as root takes away is put back, and missing until then",
-                    mend: "Linux 6.9 or later; before, let no other tool flush the rule set",
+                    mend: mend,
                 )
             }
+        }
+    }
+
+    /// Why nobody owns the table, and what to do about it.
+    private var reasonAndMendOfAbsentOwner: (String, String) {
+        switch features.ownedTables {
+        case .known(false):
+            return (": the kernel cannot", "Linux 6.9 or later; before, let no other tool flush the rule set")
+        case .unknown:
+            return ("", "Linux 6.9 or later, 'owner: auto' in the configuration, and a daemon that runs")
+        case .known(true):
+            if configuration.value?.ownsTable == false {
+                return (": 'owner: off'", "set 'owner: auto' in the configuration, and restart the daemon")
+            }
+            if case .unreachable = daemon { return (": no daemon runs", "systemctl enable --now egressd") }
+            return (", though the kernel can", "systemctl restart egressd")
         }
     }
 
@@ -148,9 +165,26 @@ extension HostFacts {
         return Check(id, title, .enforced, "written, nothing lost")
     }
 
+    private var warnings: Check {
+        let (id, title) = ("daemon.warnings", "what the daemon warns of")
+        guard case .status(let status) = daemon else {
+            if case .unreachable = daemon, case .known = table { return Check(id, title, .absent, "no daemon runs") }
+            return Check(id, title, .unknown, "the daemon did not say")
+        }
+        guard !status.warnings.isEmpty else { return Check(id, title, .enforced, "nothing") }
+        return Check(
+            id,
+            title,
+            .partly,
+            status.warnings.joined(separator: "; "),
+            consequence: "what it warns of does not work, or only with the limit that it names",
+            mend: "'journalctl -u egressd' has more; 'egressd ctl status' shows when it is over",
+        )
+    }
+
     private var boot: Check {
         Check("daemon.boot", "from the first packet of a boot", units, bypass: 28) { units in
-            guard case .found(let enabled, let hasWatchdog) = units else {
+            guard case .found(let daemon, let boot) = units else {
                 return Check.Judgement(
                     .open,
                     "systemd does not run this host",
@@ -158,16 +192,25 @@ extension HostFacts {
                     mend: "run 'egressd boot' before the network is up, and 'egressd run' under a supervisor",
                 )
             }
-            let missing = ["egressd-boot.service", "egressd.service"].filter { !enabled.contains($0) }
+            let units = [("egressd-boot.service", boot), ("egressd.service", daemon)]
+            let missing = units.compactMap { name, unit in unit.absence.map { "\(name) is \($0)" } }
             guard missing.isEmpty else {
                 return Check.Judgement(
                     .open,
-                    "\(missing.joined(separator: " and ")) not enabled",
+                    missing.joined(separator: ", "),
                     "after a restart of the host packets leave before the deny stands",
-                    mend: "systemctl enable \(missing.joined(separator: " "))",
+                    mend: units.compactMap { $1.mend($0) }.joined(separator: "; "),
                 )
             }
-            guard hasWatchdog else {
+            guard (configuration.value?.observesOnly ?? observesOnly) != true else {
+                return Check.Judgement(
+                    .open,
+                    "both units enabled, with mode observe",
+                    "nothing is refused, at a boot neither",
+                    mend: "set 'mode: enforce' in the configuration, and restart the daemon",
+                )
+            }
+            guard daemon.hasWatchdog else {
                 return Check.Judgement(
                     .partly,
                     "both units enabled, without a watchdog",

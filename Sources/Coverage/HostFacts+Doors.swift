@@ -31,6 +31,17 @@ extension HostFacts {
                 mend: "InaccessiblePaths=/run/dbus in the workloads' units",
             ),
             doorCheck(
+                "doors.user-manager",
+                "service managers of users",
+                .userManager,
+                bypass: 23,
+                consequence: unidentified == "deny"
+                    ? "it starts programs outside the workload: of no workload, and denied"
+                    : "it starts programs outside the workload: of no workload, and let through as 'unidentified' says",
+                mend: "TemporaryFileSystem=/run/user:ro in the workloads' units; no lingering for their users",
+                weight: unidentified == "deny" ? .partly : .open,
+            ),
+            doorCheck(
                 "doors.host",
                 "memory and disks of the host",
                 .host,
@@ -105,16 +116,20 @@ extension HostFacts {
     }
 
     private var groups: Check {
-        Check("doors.groups", "groups that amount to root", processes) { processes in
+        Check("doors.groups", "privileged groups", processes) { processes in
             let actors = processes.actors.filter { $0.uid != nil }
             guard !actors.isEmpty else {
                 return Check.Judgement(.absent, "no policy names a user, and no process of a workload runs now")
             }
+            var reaches: Set<PrivilegedGroup.Reach> = []
             let members = actors.compactMap { actor -> String? in
-                let names = Set(actor.groups).compactMap { privilegedGroups[$0] }.sorted()
+                let groups = Set(actor.groups).compactMap { privilegedGroups[$0] }
+                reaches.formUnion(groups.map(\.reach))
+                let names = groups.map(\.name).sorted()
                 return names.isEmpty ? nil : "\(actor.text) in \(names.joined(separator: ", "))"
             }
             let roots = actors.filter { $0.uid == 0 }.map { "\($0.text) is root" }
+            if !roots.isEmpty { reaches.insert(.becomesRoot) }
             let found = unique(members + roots)
             guard !found.isEmpty else {
                 return processes.areAll
@@ -122,38 +137,38 @@ extension HostFacts {
                     : Check.Judgement(.unknown, "some processes may not be looked at: run as root")
             }
             return Check.Judgement(
-                .open,
+                reaches.contains(where: \.isOpen) ? .open : .partly,
                 Wording.list(found),
-                "such a member can become root, and root takes the rules away",
+                PrivilegedGroup.Reach.allCases.filter(reaches.contains).map(\.consequence).joined(separator: "; "),
                 mend: "a user of its own for each workload, in no other group",
             )
         }
     }
 
     private var loopbackServices: Check {
-        let (id, title) = ("doors.loopback", "services of the host on loopback")
-        guard case .known(let listeners) = listeners, case .known(let policies) = policies else {
-            return Check(id, title, .unknown, self.listeners.reason ?? self.policies.reason ?? "", bypass: 26)
+        let (id, title) = ("doors.loopback", "services of this host")
+        guard case .known(let listeners) = listeners, case .known(let addresses) = addresses,
+            case .known(let policies) = policies
+        else {
+            let why = self.listeners.reason ?? self.addresses.reason ?? self.policies.reason ?? ""
+            return Check(id, title, .unknown, why, bypass: 26)
         }
-        let loopback: [IPAddress] = [.v4(0x7f00_0001), .v6(1)]
         let foreign = listeners.filter { $0.workload == nil }
+        let local = Set(addresses).union([Listener.loopback, .v6(1)])
         var found: [String] = []
         for workload in policies.workloads {
             for rule in workload.allow where rule.targets.contains(where: { !$0.isName }) {
-                let ports = foreign.filter { listener in
-                    rule.covers(port: listener.port, .tcp)
-                        && loopback.contains { rule.covers($0) && listener.answers(at: $0) }
-                }.map(\.port)
-                guard !ports.isEmpty else { continue }
-                let list = Wording.list(Set(ports).sorted().map(String.init))
+                let reached = foreign.filter { listener in
+                    listener.isReached(by: rule, of: workload, at: local)
+                }
+                guard !reached.isEmpty else { continue }
+                let ports = Set(reached.map { "\($0.port)" + ($0.transport == .udp ? "/udp" : "") })
+                let list = Wording.list(ports.sorted())
                 found.append("\(workload.name): rule '\(rule.name)' reaches port \(list)")
             }
         }
         guard !found.isEmpty else {
-            let count = Wording.count(
-                foreign.filter { listener in loopback.contains(where: listener.answers) }.count,
-                "service"
-            )
+            let count = Wording.count(foreign.count, "service")
             return Check(id, title, .enforced, "\(count) of no workload; no rule reaches one", bypass: 26)
         }
         return Check(
@@ -162,15 +177,35 @@ extension HostFacts {
             .open,
             Wording.list(found),
             consequence: "a proxy or forwarder there goes on in its own name",
-            mend: "name the ports that the workload needs, and what listens there",
+            mend: "name the ports that the workload needs, and a 'deny' for this host's own addresses",
             bypass: 26,
         )
     }
 }
 
 extension Listener {
-    /// Whether a connection to this address of the host reaches it: a wildcard of IPv6 takes IPv4 as well.
-    fileprivate func answers(at other: IPAddress) -> Bool {
-        address == other || address == .v6(0) || address == .v4(0) && other.isV4
+    fileprivate static let loopback = IPAddress.v4(0x7f00_0001)
+
+    /// Whether the rule lets the workload reach an address of this host at which the socket answers.
+    ///
+    /// A wildcard of IPv6 takes IPv4 as well, and every wildcard of IPv4 all of 127.0.0.0/8.
+    fileprivate func isReached(by rule: Rule, of workload: Workload, at local: Set<IPAddress>) -> Bool {
+        guard rule.covers(port: port, transport) else { return false }
+        var places = [address]
+        if address == .v4(0) || address == .v6(0) {
+            places = local.filter { address == .v6(0) || $0.isV4 } + rule.targets.compactMap(\.firstOfLoopback)
+        }
+        return places.contains { place in
+            rule.covers(place)
+                && !workload.deny.contains { $0.covers(place) && $0.covers(port: port, transport) }
+        }
+    }
+}
+
+extension Target {
+    /// Its first address, where that lies in 127.0.0.0/8: no device has all of them, and the host answers at each.
+    fileprivate var firstOfLoopback: IPAddress? {
+        guard case .prefix(let prefix) = self, case .v4(let bits) = prefix.address else { return nil }
+        return bits >> 24 == 127 ? prefix.address : nil
     }
 }

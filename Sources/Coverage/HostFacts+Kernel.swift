@@ -176,7 +176,8 @@ extension HostFacts {
                     "possible",
                     "socket() of any user can load the module of a protocol family that the rules do not see",
                     mend:
-                        "RestrictAddressFamilies= in the workloads' units, or sysctl kernel.modules_disabled=1 after boot",
+                        "RestrictAddressFamilies= in the workloads' units, which is not seen here; this line closes with "
+                        + "sysctl kernel.modules_disabled=1 after boot",
                 )
             }
         }
@@ -186,14 +187,16 @@ extension HostFacts {
         Check("kernel.user-namespaces", "user namespaces without privileges", settings, bypass: 24) { settings in
             let isOff =
                 settings["user/max_user_namespaces"] == "0" || settings["kernel/unprivileged_userns_clone"] == "0"
-                || settings["kernel/apparmor_restrict_unprivileged_userns"] == "1"
             guard !isOff else { return Check.Judgement(.enforced, "not permitted") }
+            let isRestricted = settings["kernel/apparmor_restrict_unprivileged_userns"] == "1"
             return Check.Judgement(
                 .partly,
-                "permitted",
-                "a workload may make network namespaces; what leaves them is judged as forwarded, or as the packets of "
-                    + "the program that carries them",
-                mend: "RestrictNamespaces=yes in the workloads' units, or sysctl user.max_user_namespaces=0",
+                isRestricted ? "restricted by AppArmor" : "permitted",
+                (isRestricted ? "programs whose profile permits it start others in one: " : "")
+                    + "a workload may make network namespaces; what leaves them is judged as forwarded, or as the packets "
+                    + "of the program that carries them",
+                mend: "RestrictNamespaces=yes in the workloads' units, which is not seen here; this line closes with "
+                    + "sysctl user.max_user_namespaces=0",
             )
         }
     }

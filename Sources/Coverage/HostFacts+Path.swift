@@ -43,7 +43,8 @@ extension HostFacts {
                 isReached ? .open : .partly,
                 isReached ? "the kernel has them, and a workload has CAP_NET_RAW" : "the kernel has them",
                 "whoever has CAP_NET_RAW hands frames to the driver; sealing an uplink does not stop them",
-                mend: "RestrictAddressFamilies= without AF_XDP, and no CAP_NET_RAW, in the workloads' units",
+                mend: "RestrictAddressFamilies= without AF_XDP, which is not seen here, and no CAP_NET_RAW, in the "
+                    + "workloads' units; this line closes with a kernel without CONFIG_XDP_SOCKETS",
             )
         }
     }
@@ -51,7 +52,9 @@ extension HostFacts {
     /// Whether a running process of a workload has what a packet socket takes; nil when none could be looked at.
     private var mayOpenPacketSocket: Bool? {
         guard let processes = processes.value, processes.areAll, !runningActors.isEmpty else { return nil }
-        return runningActors.contains { !Set($0.powers).isDisjoint(with: ["CAP_NET_RAW", "CAP_SYS_ADMIN"]) }
+        return runningActors.contains { actor in
+            actor.powers.contains { $0.name == "CAP_NET_RAW" || $0.name == "CAP_SYS_ADMIN" }
+        }
     }
 
     var runningActors: [Actor] { actors.filter { $0.process != nil } }
@@ -72,14 +75,15 @@ extension HostFacts {
 
     private var forwarding: Check {
         Check("path.forwarding", "forwarded packets", settings, bypass: 25) { settings in
-            guard settings["net/ipv4/ip_forward"] == "1" || settings["net/ipv6/conf/all/forwarding"] == "1" else {
+            guard let place = Self.forwards(settings) else {
                 return Check.Judgement(.absent, "this host forwards nothing")
             }
             let bridges = (links.value ?? []).filter { $0.kind == "bridge" && $0.isUp }.map(\.name).sorted()
             let elsewhere = processes.value.map {
                 "\(Wording.count($0.elsewhere, "process", "processes")) of no workload in other network namespaces"
             }
-            let found = [bridges.isEmpty ? "on" : "on, bridges \(Wording.list(bridges))", elsewhere].compactMap(\.self)
+            let devices = bridges.isEmpty ? "" : ", bridges \(Wording.list(bridges))"
+            let found = [place + devices, elsewhere].compactMap(\.self)
             let detail = found.joined(separator: "; ")
             switch unidentified {
             case "deny": return Check.Judgement(.enforced, "\(detail): denied")
@@ -93,6 +97,18 @@ extension HostFacts {
                 )
             }
         }
+    }
+
+    /// For all devices, or what arrives on some (the switch of IPv6 for one device is `force_forwarding`); nil when nothing is.
+    private static func forwards(_ settings: [String: String]) -> String? {
+        if settings["net/ipv4/ip_forward"] == "1" || settings["net/ipv6/conf/all/forwarding"] == "1" { return "on" }
+        let devices = settings.filter { $0.value == "1" }.keys.compactMap { name -> String? in
+            let parts = name.split(separator: "/")
+            guard parts.count == 5, parts[2] == "conf", !["all", "default"].contains(parts[3]) else { return nil }
+            let wanted = parts[1] == "ipv4" ? "forwarding" : "force_forwarding"
+            return parts[4] == wanted ? String(parts[3]) : nil
+        }
+        return devices.isEmpty ? nil : "on for \(Wording.list(Set(devices).sorted()))"
     }
 
     private static let tunnelKinds: Set<String> = [
@@ -114,15 +130,51 @@ extension HostFacts {
     }
 
     private var foreignChains: Check {
-        Check("path.foreign-tables", "rules of others", chains, bypass: 29) { chains in
-            let foreign = chains.filter { $0.seesPackets && !$0.table.hasPrefix(Self.ownTable) }
-            guard !foreign.isEmpty else { return Check.Judgement(.absent, "no other nftables chain is hooked") }
-            let tables = Set(foreign.map { "\($0.family.map(\.name) ?? "?") \($0.table)" }).sorted()
-            return Check.Judgement(
-                .enforced,
-                "\(Wording.count(foreign.count, "chain")) of \(Wording.list(tables)): what they accept is still judged here",
+        let (id, title) = ("path.foreign-tables", "rules of others")
+        guard case .known(let chains) = chains, case .known(let rules) = foreignRules else {
+            return Check(id, title, .unknown, self.chains.reason ?? foreignRules.reason ?? "", bypass: 29)
+        }
+        let passing = rules.filter { $0.reach == .passes }
+        let limited = rules.filter { $0.reach == .breaks || $0.reach == .outlives }
+        guard passing.isEmpty, limited.isEmpty else {
+            return Check(
+                id,
+                title,
+                passing.isEmpty ? .partly : .open,
+                (passing + limited).map(\.text).joined(separator: "; "),
+                consequence: Self.consequence(of: Set(rules.map(\.reach))),
+                mend: "remove these rules ('nft -a list ruleset'), or keep them away from what workloads send",
+                bypass: 29,
             )
         }
+        let foreign = chains.filter { $0.seesPackets && !$0.table.hasPrefix(Self.ownTable) }
+        let tables = Set(foreign.map { "\($0.family.map(\.name) ?? "?") \($0.table)" }).sorted()
+        let count = Wording.count(foreign.count, "chain")
+        let detail = "\(count) of \(Wording.list(tables)): what they accept is still judged here"
+        guard legacyTables.isEmpty else {
+            let legacy = "of x_tables: \(Wording.list(legacyTables))"
+            return Check(
+                id,
+                title,
+                .partly,
+                foreign.isEmpty ? legacy : "\(legacy); \(detail)",
+                consequence: "their rules are not read: a mark, a queue or a copy (CONNMARK, NFQUEUE, TEE) is not seen",
+                mend: "use iptables-nft, or unload the tables of iptables-legacy",
+                bypass: 29,
+            )
+        }
+        guard !foreign.isEmpty else {
+            return Check(id, title, .absent, "no other nftables chain is hooked", bypass: 29)
+        }
+        return Check(id, title, .enforced, detail, bypass: 29)
+    }
+
+    private static func consequence(of reaches: Set<ForeignRule.Reach>) -> String {
+        [
+            (ForeignRule.Reach.passes, "packets pass that no rule here has judged"),
+            (.outlives, "what was allowed once passes on after a revocation"),
+            (.breaks, "allowed connections are lost"),
+        ].filter { reaches.contains($0.0) }.map(\.1).joined(separator: "; ")
     }
 
     private static let families: [(protocols: Set<String>, name: String)] = [
@@ -139,7 +191,8 @@ extension HostFacts {
                 .partly,
                 "loaded: \(Wording.list(loaded))",
                 "their packets are no packets of this path, and often any user may open their sockets",
-                mend: "RestrictAddressFamilies=AF_UNIX AF_NETLINK AF_INET AF_INET6 in the workloads' units",
+                mend: "RestrictAddressFamilies=AF_UNIX AF_NETLINK AF_INET AF_INET6 in the workloads' units, which is "
+                    + "not seen here; this line closes when their modules are blacklisted",
             )
         }
     }
@@ -191,7 +244,8 @@ extension HostFacts {
             .open,
             (Set(files).sorted() + (isLoaded == true ? ["the family is loaded"] : [])).joined(separator: ", "),
             consequence: "socket(AF_VSOCK) wants no permission: any process talks to the hypervisor, or to guests",
-            mend: "RestrictAddressFamilies= without AF_VSOCK in the workloads' units, or blacklist the vsock modules",
+            mend: "RestrictAddressFamilies= without AF_VSOCK in the workloads' units, which is not seen here; this "
+                + "line closes when the vsock modules are blacklisted",
             bypass: 36,
         )
     }

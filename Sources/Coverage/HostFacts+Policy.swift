@@ -4,21 +4,9 @@ internal import Policy
 extension HostFacts {
     /// What the policies themselves leave open.
     var policyChecks: [Check] {
-        guard case .known(let policies) = policies else {
-            return [
-                Check(
-                    "policy.files",
-                    "policies",
-                    .unknown,
-                    self.policies.reason ?? "",
-                    mend: "egressd policy check",
-                ), strangers,
-            ]
-        }
-        return [
-            files(policies), strangers,
+        [
+            files, strangers,
             rules(
-                policies,
                 "policy.unknown",
                 "what no rule names",
                 .open,
@@ -27,7 +15,6 @@ extension HostFacts {
                 mend: "end with 'unknown: deny'",
             ) { $0.unknown == .observe ? [$0.name] : [] },
             rules(
-                policies,
                 "policy.wide",
                 "rules for half the internet",
                 .open,
@@ -37,7 +24,6 @@ extension HostFacts {
                 mend: "name the destinations",
             ) { workload in workload.allow.filter(\.isWide).map { "\(workload.name): '\($0.name)'" } },
             rules(
-                policies,
                 "policy.protocols",
                 "names without a protocol",
                 .partly,
@@ -47,7 +33,6 @@ extension HostFacts {
                 mend: "a 'protocol' for these rules",
             ) { workload in workload.allow.filter(\.trustsAddress).map { "\(workload.name): '\($0.name)'" } },
             rules(
-                policies,
                 "policy.users",
                 "workloads of any user",
                 .partly,
@@ -57,7 +42,6 @@ extension HostFacts {
                 mend: "'user' under 'identity'",
             ) { $0.user == nil ? [$0.name] : [] },
             rules(
-                policies,
                 "policy.listen",
                 "workloads that anybody may reach",
                 .partly,
@@ -71,8 +55,11 @@ extension HostFacts {
         ]
     }
 
-    private func files(_ policies: PolicySet) -> Check {
+    private var files: Check {
         let (id, title) = ("policy.files", "policies")
+        guard case .known(let policies) = policies else {
+            return Check(id, title, .unknown, self.policies.reason ?? "", mend: "egressd policy check")
+        }
         guard !policies.workloads.isEmpty else {
             return Check(
                 id,
@@ -112,7 +99,6 @@ extension HostFacts {
 
     /// A check for something that some workloads or rules have and should not.
     private func rules(
-        _ policies: PolicySet,
         _ id: String,
         _ title: String,
         _ state: Check.State,
@@ -122,6 +108,9 @@ extension HostFacts {
         mend: String,
         _ find: (Workload) -> [String],
     ) -> Check {
+        guard case .known(let policies) = policies else {
+            return Check(id, title, .unknown, "the policies cannot be read", bypass: bypass)
+        }
         let found = policies.workloads.flatMap(find)
         guard !found.isEmpty else {
             return policies.workloads.isEmpty

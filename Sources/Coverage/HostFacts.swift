@@ -1,3 +1,4 @@
+package import Model
 package import Policy
 
 /// What was found on a host: everything that the report is made from.
@@ -13,6 +14,10 @@ package struct HostFacts: Sendable {
     /// Of the network namespace that the report is about; nil inside when there is none.
     package var table: Known<TableFacts?> = .unknown("not looked at")
     package var chains: Known<[BaseChain]> = .unknown("not looked at")
+    /// What rules of other tools do that concerns egressd.
+    package var foreignRules: Known<[ForeignRule]> = .unknown("not looked at")
+    /// The tables of x_tables (iptables-legacy), whose rules are not read.
+    package var legacyTables: [String] = []
     package var features = KernelFeatures()
     package var cgroups: Known<CgroupFacts> = .unknown("not looked at")
     /// By path below `/proc/sys`; what the kernel does not have is left out.
@@ -23,13 +28,15 @@ package struct HostFacts: Sendable {
     /// The names in /proc/net/protocols.
     package var protocols: Known<Set<String>> = .unknown("not looked at")
     package var listeners: Known<[Listener]> = .unknown("not looked at")
+    /// The addresses of all devices.
+    package var addresses: Known<[IPAddress]> = .unknown("not looked at")
     package var processes: Known<Processes> = .unknown("not looked at")
     /// The names of RDMA devices.
     package var rdma: [String] = []
     /// The doors and devices that exist, by the mount namespace in which they were looked at; 0 is the host's.
     package var doors: [UInt64: [Door]] = [:]
-    /// The names of groups that amount to being root, by number.
-    package var privilegedGroups: [UInt32: String] = [:]
+    /// Groups whose members can do more than other users, by number.
+    package var privilegedGroups: [UInt32: PrivilegedGroup] = [:]
 
     /// The name of the table, which everything of ours in nftables bears.
     static let ownTable = "egressd"
@@ -41,10 +48,13 @@ package struct HostFacts: Sendable {
         package var observesOnly: Bool
         /// allow, observe or deny.
         package var unidentified: String
+        /// Whether the daemon is to own its table where the kernel can (`owner: auto`).
+        package var ownsTable: Bool
 
-        package init(observesOnly: Bool, unidentified: String) {
+        package init(observesOnly: Bool, unidentified: String, ownsTable: Bool = true) {
             self.observesOnly = observesOnly
             self.unidentified = unidentified
+            self.ownsTable = ownsTable
         }
     }
 
@@ -59,7 +69,7 @@ package struct HostFacts: Sendable {
     package enum Units: Hashable, Sendable {
         /// No service manager runs this host.
         case absent
-        case found(enabled: Set<String>, hasWatchdog: Bool)
+        case found(daemon: UnitFacts, boot: UnitFacts)
     }
 
     /// Whether the daemon judges nothing but looks: what it says of itself, else what its configuration says.

@@ -1,3 +1,4 @@
+package import Coverage
 package import Wire
 
 /// What other tools have in the ruleset, as far as it concerns egressd.
@@ -29,8 +30,10 @@ package struct ForeignRuleset: Hashable, Sendable {
         package let table: String
         /// Which chain, and what of it; without a full stop.
         package let text: String
+        /// What becomes of packets by it.
+        package let reach: ForeignRule.Reach
         /// Whether connections break by it or pass out of sight.
-        package let isHarmful: Bool
+        package var isHarmful: Bool { reach != .none }
     }
 
     /// Whether egressd's own table is there.
@@ -64,48 +67,48 @@ extension ForeignRuleset.Chain {
         // Bridged and ARP packets meet none of egressd's chains.
         guard [1, 2, 10, Self.netdev].contains(family) else { return [] }
         let table = "\(RulesetMessage.familyName(family)) \(self.table)"
-        func finding(_ what: String, isHarmful: Bool) -> ForeignRuleset.Finding {
+        func finding(_ what: String, _ reach: ForeignRule.Reach) -> ForeignRuleset.Finding {
             ForeignRuleset.Finding(
                 table: table,
                 text: "table \(table), chain \(name)\(place), \(what)",
-                isHarmful: isHarmful
+                reach: reach
             )
         }
         var found: [ForeignRuleset.Finding] = []
         if let hook, family != Self.netdev, Self.judging.contains(hook.number), hook.priority <= 0 {
             if type == "nat", hook.number == Self.output {
                 found.append(
-                    finding("translates before egressd, which judges where a connection goes then", isHarmful: false)
+                    finding("translates before egressd, which judges where a connection goes then", .none)
                 )
             } else if type != "nat" {
-                found.append(finding("accepts before egressd; nothing passes for it", isHarmful: false))
+                found.append(finding("accepts before egressd; nothing passes for it", .none))
             }
         }
         if effects.contains(.setsConnectionMark) {
-            found.append(finding("sets the connection mark, which is egressd's: remove the rule", isHarmful: true))
+            found.append(finding("sets the connection mark, which is egressd's: remove the rule", .passes))
         }
         if effects.contains(.untracks) {
             found.append(
-                finding("takes packets out of connection tracking: a workload's are refused", isHarmful: true)
+                finding("takes packets out of connection tracking: a workload's are refused", .breaks)
             )
         }
         if effects.contains(.diverts) {
             found.append(
-                finding("sends packets or copies of them another way, which egressd does not see", isHarmful: true)
+                finding("sends packets or copies of them another way, which egressd does not see", .passes)
             )
         }
         if effects.contains(.offloads) {
             found.append(
-                finding("takes forwarded connections past egressd once they are open (flowtable)", isHarmful: true)
+                finding("takes forwarded connections past egressd once they are open (flowtable)", .outlives)
             )
         }
         // A chain that others lead to may be anywhere: Docker and kube-proxy fill theirs all the time.
         if effects.contains(.translates), hook?.number == Self.output, family != Self.netdev {
-            found.append(finding("changes where connections go before egressd judges them", isHarmful: false))
+            found.append(finding("changes where connections go before egressd judges them", .none))
         }
         if effects.contains(.queues) {
             found.append(
-                finding("hands packets to another program, which may take them past every rule", isHarmful: true)
+                finding("hands packets to another program, which may take them past every rule", .passes)
             )
         }
         return found

@@ -1,5 +1,6 @@
 internal import CNetfilter
 package import Coverage
+package import Model
 internal import Ruleset
 
 /// Looks at the network of the calling thread's namespace and changes nothing.
@@ -23,6 +24,19 @@ package enum NetworkSurvey {
                     isLoopback: found.pointee.flags & NetworkSurvey.isLoopback != 0,
                 )
                 unsafe context?.assumingMemoryBound(to: [Link].self).pointee.append(link)
+            }
+        }
+    }
+
+    /// The addresses of the network devices.
+    package static func addresses() throws(NetfilterError) -> [IPAddress] {
+        let socket = try check(enf_open(0, 1 << 20), "opening a route socket")
+        defer { enf_close(socket) }
+        return try unsafe dump("listing addresses") { (addresses: UnsafeMutablePointer<[IPAddress]>) in
+            unsafe enf_addresses_dump(socket, addresses) { context, found in
+                // AF_INET of include/linux/socket.h.
+                let address = unsafe NetlinkAddress.read(found.pointee.bytes, isV4: found.pointee.family == 2)
+                unsafe context?.assumingMemoryBound(to: [IPAddress].self).pointee.append(address)
             }
         }
     }
@@ -61,6 +75,13 @@ package enum NetworkSurvey {
         if result == -NetfilterError.notFound { return nil }
         try check(result, "looking for table inet \(Layout.table)")
         return TableFacts(isOwned: flags & Table.owner != 0, persists: flags & Table.persist != 0)
+    }
+
+    /// What rules of other tools do that concerns egressd.
+    ///
+    /// Needs CAP_NET_ADMIN.
+    package static func foreignRules() throws(NetfilterError) -> [ForeignRule] {
+        try RulesetReader().foreign().findings.map { ForeignRule(text: $0.text, reach: $0.reach) }
     }
 
     /// How often a list is asked for again that changed while it was told.

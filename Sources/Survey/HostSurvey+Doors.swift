@@ -14,24 +14,22 @@ extension HostSurvey {
         return doors
     }
 
-    /// The privileged groups of the host, by number.
-    package func privilegedGroups() -> [UInt32: String] {
-        guard let text = try? files.text("/etc/group", limit: 1 << 20) else { return [:] }
-        var found: [UInt32: String] = [:]
-        for line in text.split(separator: "\n") {
-            let fields = line.split(separator: ":", omittingEmptySubsequences: false)
-            guard fields.count > 2, Self.groups.contains(String(fields[0])), let number = UInt32(fields[2]) else {
-                continue
-            }
-            found[number] = String(fields[0])
+    /// The privileged groups of the host by number, and the one that approves.
+    ///
+    /// `number` gives the number of a group by the group database.
+    package static func privilegedGroups(
+        approver: String?,
+        number: (String) -> UInt32?,
+    ) -> [UInt32: PrivilegedGroup] {
+        var found: [UInt32: PrivilegedGroup] = [:]
+        for group in PrivilegedGroup.known + (approver.map { [PrivilegedGroup($0, .approves)] } ?? []) {
+            if let number = number(group.name) { found[number] = group }
         }
         return found
     }
 
-    private static let groups: Set<String> = [
-        "root", "sudo", "wheel", "admin", "docker", "lxd", "incus", "incus-admin", "libvirt", "libvirt-qemu", "disk",
-        "shadow", "kmem", "egress-approvers",
-    ]
+    /// What is listened at, or is a folder of such things; the devices' own names left out.
+    package static var doorPaths: [String] { sockets.map(\.path) + devices.map(\.folder).filter { $0 != "/dev" } }
 
     private static let sockets: [(kind: Door.Kind, path: String)] = [
         (.containers, "/run/docker.sock"), (.containers, "/run/containerd/containerd.sock"),
@@ -47,12 +45,18 @@ extension HostSurvey {
     private static let devices: [(kind: Door.Kind, folder: String, prefixes: [String])] = [
         (.rdma, "/dev/infiniband", ["uverbs", "umad", "ucm", "rdma_cm"]),
         (.userDriver, "/dev/vfio", ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "noiommu-"]),
-        (.userDriver, "/dev", ["uio"]), (.vsock, "/dev", ["vsock"]),
+        (.rdma, "/dev", ["cxi", "hfi1"]), (.userDriver, "/dev", ["uio"]), (.vsock, "/dev", ["vsock", "vhost-vsock"]),
         (.host, "/dev", ["mem", "kmem", "port", "sd", "nvme", "vd", "xvd"]), (.virtualMachines, "/dev", ["kvm"]),
     ]
 
+    /// What the users' own managers listen at, below /run/user/UID.
+    private static let managers = ["bus", "systemd/private", "docker.sock", "podman/podman.sock"]
+
     private func doors(below root: String) -> [Door] {
         Self.sockets.compactMap { door($0.kind, $0.path, below: root) }
+            + files.numbers(in: root + "/run/user").sorted().flatMap { uid in
+                Self.managers.compactMap { door(.userManager, "/run/user/\(uid)/\($0)", below: root) }
+            }
             + Self.devices.flatMap { device in
                 ((try? files.names(in: root + device.folder)) ?? []).filter { name in
                     device.prefixes.contains(where: name.hasPrefix)

@@ -16,6 +16,13 @@ package struct HostSurvey {
             guard let text = try? files.text("/proc/sys/\(name)", limit: 64) else { continue }
             found[name] = String(text.prefix { !$0.isNewline })
         }
+        for (family, name) in [("ipv4", "forwarding"), ("ipv6", "force_forwarding")] {
+            for device in (try? files.names(in: "/proc/sys/net/\(family)/conf")) ?? [] {
+                let path = "net/\(family)/conf/\(device)/\(name)"
+                guard let text = try? files.text("/proc/sys/\(path)", limit: 64) else { continue }
+                found[path] = String(text.prefix { !$0.isNewline })
+            }
+        }
         return .known(found)
     }
 
@@ -46,25 +53,6 @@ package struct HostSurvey {
 
     /// The RDMA devices of the host.
     package func rdma() -> [String] { (try? files.names(in: "/sys/class/infiniband")) ?? [] }
-
-    /// What of the daemon systemd starts by itself.
-    package func units() -> HostFacts.Units {
-        guard (try? files.status(of: "/run/systemd/system")) != nil else { return .absent }
-        let folders = ["/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"]
-        var enabled: Set<String> = []
-        var hasWatchdog = false
-        for folder in folders {
-            for target in (try? files.names(in: folder)) ?? [] where target.hasSuffix(".wants") {
-                enabled.formUnion(
-                    ((try? files.names(in: "\(folder)/\(target)")) ?? []).filter { $0.hasPrefix("egressd") }
-                )
-            }
-            let unit = (try? files.text("\(folder)/egressd.service")) ?? ""
-            let settings = unit.split(separator: "\n").filter { $0.hasPrefix("WatchdogSec=") }
-            hasWatchdog = hasWatchdog || settings.last.map { $0 != "WatchdogSec=0" } ?? false
-        }
-        return .found(enabled: enabled, hasWatchdog: hasWatchdog)
-    }
 
     private func read<Value>(_ path: String, _ parse: (String) -> Value) -> Known<Value> {
         do throws(Errno) {

@@ -5,7 +5,7 @@ struct ProcessStatus: Hashable {
     let uid: UInt32
     /// The effective group and the supplementary ones.
     let groups: [UInt32]
-    /// The effective set.
+    /// The permitted set: what is not in effect now is whenever the process likes.
     let capabilities: UInt64
     /// Whether exec(2) can no longer give it privileges.
     let isConfined: Bool
@@ -22,7 +22,7 @@ struct ProcessStatus: Hashable {
             (lines[key] ?? "").split { $0 == "\t" || $0 == " " }.compactMap { UInt32($0) }
         }
         guard let name = lines["Name"], numbers("Uid").count > 1, numbers("Gid").count > 1,
-            let capabilities = lines["CapEff"].flatMap({ UInt64($0, radix: 16) })
+            let capabilities = lines["CapPrm"].flatMap({ UInt64($0, radix: 16) })
         else { return nil }
         self.name = String(name)
         uid = numbers("Uid")[1]

@@ -76,10 +76,12 @@ enum Help {
           residual   a risk that no packet filter takes away
 
         Processes are looked at as they are now: a job that starts later may have what none has now. Permissions are owner,
-        group and mode; access control lists, sudoers and polkit are not read. A number in brackets is a way out of the list
-        that the tests go through. The configuration is /etc/egressd/egressd.yaml unless --config names another.
+        group and mode; access control lists, sudoers, polkit, what a unit's seccomp filter forbids and the rules of
+        iptables-legacy are not read. A number in brackets is a row of the table 'What is enforced, and what is not yet' in
+        the README (/usr/share/doc/egressd). The configuration is /etc/egressd/egressd.yaml unless --config names another.
 
-        Exit status: 0 nothing is open, 1 something is open or could not be looked at, 2 usage, 4 nothing could be looked at.
+        Exit status: 0 nothing is open, 1 something is open or could not be looked at, 2 usage, 4 neither the rules nor the
+        processes could be looked at.
         """
 
     static let control = """
@@ -96,7 +98,7 @@ enum Help {
           revoke GRANT [--reason TEXT]         end an approval and the connections it carried
           names [--workload NAME]              the names that workloads were given addresses for
           log [--follow] [--since TIME] [--workload NAME] [--verdict VERDICT] [--name DOMAIN] [--limit N]
-                                               the record
+                                               the record; TIME is how far back: 90s, 30m, 2h, 7d
           reload                               read configuration and policies again
 
         The socket is /run/egressd/control.sock unless --socket or EGRESSD_SOCKET names another. Root may do everything; the

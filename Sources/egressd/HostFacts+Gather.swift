@@ -19,7 +19,10 @@ extension HostFacts {
         }
         let survey = HostSurvey()
         let loader = PolicyLoader(resolveUser: Users.uid)
-        let (loaded, control) = Self.load(configurationPath, loader)
+        let loaded = Self.load(configurationPath, loader)
+        // What cannot be read may be the default, with the package's groups.
+        let control = loaded.value?.control ?? HostConfiguration().control
+        let approver = loaded.value.map(\.approverGroup) ?? "egress-approvers"
         configuration = loaded.map { Configuration($0) }
         policies =
             switch loaded {
@@ -32,7 +35,10 @@ extension HostFacts {
         packetSockets = survey.packetSockets()
         protocols = survey.protocols()
         rdma = survey.rdma()
-        privilegedGroups = survey.privilegedGroups()
+        privilegedGroups = HostSurvey.privilegedGroups(
+            approver: approver,
+            number: Users.gid,
+        )
         let tree = try? CgroupTree()
         // Without the capability that opening by id wants, a refusal says nothing of the kernel.
         cgroups = survey.cgroups(opensById: geteuid() == 0 ? tree.map { $0.path(of: $0.id(of: "/") ?? 0) != nil } : nil)
@@ -42,12 +48,15 @@ extension HostFacts {
             case .unknown(let why): .unknown("whose they are is not known: \(why)")
             }
         doors = survey.doors(for: processes.value)
-        lookAtNetwork(tree)
+        lookAtNetwork(tree, resolver: loaded.value?.dnsPort ?? HostConfiguration().dnsPort)
     }
 
-    private mutating func lookAtNetwork(_ tree: CgroupTree?) {
+    private mutating func lookAtNetwork(_ tree: CgroupTree?, resolver: UInt16) {
         table = Self.told("the table") { () throws(NetfilterError) in try NetworkSurvey.table() }
         chains = Self.told("the chains") { () throws(NetfilterError) in try NetworkSurvey.chains() }
+        foreignRules = Self.told("the rules") { () throws(NetfilterError) in try NetworkSurvey.foreignRules() }
+        legacyTables = LegacyTables.names().sorted()
+        addresses = Self.told("the addresses") { () throws(NetfilterError) in try NetworkSurvey.addresses() }
         links = Self.told("the devices") { () throws(NetfilterError) in try NetworkSurvey.links() }
         if let trial = try? KernelTrial() { features = trial.features() }
         guard let sockets = try? SocketTable() else { return }
@@ -58,23 +67,24 @@ extension HostFacts {
             features.tellsCgroups = own.map { .known($0.cgroup != 0) } ?? .unknown("the kernel did not say")
         }
         listeners = Self.told("the listeners") { () throws(NetfilterError) in
-            try sockets.list(.tcp, states: 1 << Self.listening)
-        }.map { [policies] listeners in listeners.map { Listener($0, tree, policies.value ?? .empty) } }
+            try sockets.list(.tcp, states: 1 << Self.listening) + sockets.list(.udp, states: 1 << Self.unconnected)
+        }.map { [policies] found in
+            // The daemon's own resolver, which the rules keep to what was sent to it by them.
+            let others = found.filter { $0.localPort != resolver || !Self.loopback.contains($0.local) }
+            return others.map { Listener($0, tree, policies.value ?? .empty) }
+        }
     }
 
-    /// TCP_LISTEN of include/net/tcp_states.h.
+    private static let loopback: [IPAddress] = [.v4(0x7f00_0001), .v6(1)]
+    // TCP_LISTEN and TCP_CLOSE of include/net/tcp_states.h; the latter is a UDP socket that takes from everybody.
     private static let listening: UInt32 = 10
+    private static let unconnected: UInt32 = 7
 
-    /// The configuration, and where its control socket is; the default's when it cannot be read.
-    private static func load(
-        _ path: String,
-        _ loader: PolicyLoader,
-    ) -> (configuration: Known<HostConfiguration>, control: String) {
+    private static func load(_ path: String, _ loader: PolicyLoader) -> Known<HostConfiguration> {
         do throws(PolicyErrors) {
-            let configuration = try loader.loadConfiguration(path)
-            return (.known(configuration), configuration.control)
+            return .known(try loader.loadConfiguration(path))
         } catch {
-            return (.unknown(error.errors.first?.description ?? path), HostConfiguration().control)
+            return .unknown(error.errors.first?.description ?? path)
         }
     }
 
@@ -120,6 +130,7 @@ extension HostFacts.Configuration {
         self.init(
             observesOnly: configuration.mode == .observe,
             unidentified: configuration.unidentified.rawValue,
+            ownsTable: configuration.owner == .auto,
         )
     }
 }
@@ -145,6 +156,6 @@ extension Listener {
         {
             workload = name
         }
-        self.init(address: socket.local, port: socket.localPort, workload: workload)
+        self.init(socket.transport, address: socket.local, port: socket.localPort, workload: workload)
     }
 }

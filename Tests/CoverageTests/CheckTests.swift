@@ -64,10 +64,22 @@ import Testing
         Change("daemon.ownership", .partly) { $0.table = .known(TableFacts(isOwned: false, persists: false)) },
         Change("daemon.ownership", .open) { $0.table = .known(TableFacts(isOwned: true, persists: false)) },
         Change("daemon.boot", .open) { $0.units = .known(.absent) },
-        Change("daemon.boot", .open) { $0.units = .known(.found(enabled: ["egressd.service"], hasWatchdog: true)) },
-        Change("daemon.boot", .partly) { facts in
-            facts.units = .known(.found(enabled: ["egressd.service", "egressd-boot.service"], hasWatchdog: false))
+        Change("daemon.boot", .open) { $0.units = .known(.found(daemon: Hosts.unit(), boot: UnitFacts())) },
+        Change("daemon.boot", .open) {
+            $0.units = .known(.found(daemon: Hosts.unit { $0.isMasked = true }, boot: Hosts.unit()))
         },
+        Change("daemon.boot", .open) {
+            $0.units = .known(.found(daemon: Hosts.unit(), boot: Hosts.unit { $0.isEnabled = false }))
+        },
+        Change("daemon.boot", .open) {
+            $0.configuration = .known(.init(observesOnly: true, unidentified: "deny"))
+        },
+        Change("daemon.boot", .partly) {
+            $0.units = .known(.found(daemon: Hosts.unit { $0.hasWatchdog = false }, boot: Hosts.unit()))
+        },
+        Change("daemon.warnings", .partly) { $0.daemon = .status(Hosts.status(warnings: ["names: no helper"])) },
+        Change("daemon.warnings", .unknown) { $0.daemon = .refused("Status is for root") },
+        Change("daemon.warnings", .absent) { $0.daemon = .unreachable("nobody listens there") },
     ]
 
     static let kernel: [Change] = [
@@ -101,6 +113,9 @@ import Testing
         Change("kernel.modules", .partly) { $0.settings = .known(["kernel/modules_disabled": "0"]) },
         Change("kernel.user-namespaces", .partly) { $0.settings = .known(["user/max_user_namespaces": "15000"]) },
         Change("kernel.user-namespaces", .enforced) { $0.settings = .known(["kernel/unprivileged_userns_clone": "0"]) },
+        Change("kernel.user-namespaces", .partly) {
+            $0.settings = .known(["kernel/apparmor_restrict_unprivileged_userns": "1"])
+        },
         Change("kernel.bpf", .partly) { $0.settings = .known(["kernel/unprivileged_bpf_disabled": "0"]) },
     ]
 
@@ -146,6 +161,17 @@ import Testing
         Change("path.capabilities", .open) {
             $0.processes = .known(Processes(actors: [Hosts.actor(capabilities: 1 << 21)]))
         },
+        // CAP_SETUID, CAP_DAC_READ_SEARCH
+        Change("path.capabilities", .open) {
+            $0.processes = .known(Processes(actors: [Hosts.actor(capabilities: 1 << 7)]))
+        },
+        Change("path.capabilities", .open) {
+            $0.processes = .known(Processes(actors: [Hosts.actor(capabilities: 1 << 2)]))
+        },
+        // CAP_NET_BIND_SERVICE
+        Change("path.capabilities", .enforced) {
+            $0.processes = .known(Processes(actors: [Hosts.actor(capabilities: 1 << 10)]))
+        },
         Change("path.capabilities", .absent) { $0.processes = .known(Processes(actors: [])) },
         Change("path.capabilities", .unknown) {
             $0.processes = .known(Processes(actors: [Hosts.actor()], areAll: false))
@@ -165,11 +191,34 @@ import Testing
             $0.daemon = .unreachable("nobody listens there")
             $0.configuration = .known(.init(observesOnly: false, unidentified: "observe"))
         },
+        Change("path.forwarding", .enforced) { $0.settings = .known(["net/ipv4/conf/eth0/forwarding": "1"]) },
+        Change("path.forwarding", .enforced) { $0.settings = .known(["net/ipv6/conf/eth0/force_forwarding": "1"]) },
+        // One device of IPv6 makes no router, and `default` is for those to come.
+        Change("path.forwarding", .absent) {
+            $0.settings = .known(["net/ipv6/conf/eth0/forwarding": "1", "net/ipv4/conf/default/forwarding": "1"])
+        },
         Change("path.tunnels", .partly) { $0.links = .known([Link(name: "wg0", kind: "wireguard", isUp: true)]) },
         Change("path.foreign-tables", .enforced) { facts in
             let docker = BaseChain(family: .ipv4, table: "nat", name: "OUTPUT", hook: 3)
             facts.chains = .known(Hosts.rooms + [docker])
         },
+        Change("path.foreign-tables", .enforced) { facts in
+            facts.chains = .known(Hosts.rooms + [BaseChain(family: .ipv4, table: "nat", name: "OUTPUT", hook: 3)])
+            facts.foreignRules = .known([ForeignRule(text: "accepts before egressd", reach: .none)])
+        },
+        Change("path.foreign-tables", .open) {
+            $0.foreignRules = .known([
+                ForeignRule(text: "flowtable", reach: .outlives), ForeignRule(text: "dup", reach: .passes),
+            ])
+        },
+        Change("path.foreign-tables", .partly) {
+            $0.foreignRules = .known([ForeignRule(text: "flowtable", reach: .outlives)])
+        },
+        Change("path.foreign-tables", .partly) {
+            $0.foreignRules = .known([ForeignRule(text: "notrack", reach: .breaks)])
+        },
+        Change("path.foreign-tables", .partly) { $0.legacyTables = ["iptables filter"] },
+        Change("path.foreign-tables", .unknown) { $0.foreignRules = .unknown("not permitted") },
         Change("path.families", .partly) { $0.protocols = .known(["TIPC"]) },
         Change("path.rdma", .partly) { $0.rdma = ["mlx5_0"] },
         Change("path.rdma", .open) {
@@ -182,6 +231,45 @@ import Testing
         Change("path.vsock", .open) { $0.protocols = .known(["AF_VSOCK"]) },
         Change("path.vsock", .open) { $0.doors = [0: [Hosts.socket("/dev/vsock", .vsock, mode: 0o600)]] },
     ]
+
+    /// What to do about a table that nobody owns depends on why nobody does.
+    @Test func theMendOfATableThatNobodyOwns() throws {
+        var facts = try Hosts.closed()
+        facts.table = .known(TableFacts(isOwned: false, persists: true))
+        #expect(facts.check("daemon.ownership")?.mend == "systemctl restart egressd")
+        facts.features.ownedTables = .known(false)
+        #expect(facts.check("daemon.ownership")?.mend?.hasPrefix("Linux 6.9 or later") == true)
+        facts.features.ownedTables = .known(true)
+        facts.daemon = .unreachable("nobody listens there")
+        #expect(facts.check("daemon.ownership")?.mend == "systemctl enable --now egressd")
+        facts.configuration = .known(.init(observesOnly: false, unidentified: "deny", ownsTable: false))
+        #expect(facts.check("daemon.ownership")?.mend?.contains("owner: auto") == true)
+    }
+
+    @Test func aMaskedUnitHasItsMend() throws {
+        var facts = try Hosts.closed()
+        facts.units = .known(.found(daemon: Hosts.unit { $0.isMasked = true }, boot: Hosts.unit()))
+        let check = try #require(facts.check("daemon.boot"))
+        #expect(check.detail == "egressd.service is masked")
+        #expect(check.mend == "systemctl unmask egressd.service && systemctl enable egressd.service")
+    }
+
+    @Test func everyWarningOfTheDaemonIsTold() throws {
+        let warnings = (1...6).map { "trouble \($0)" }
+        var facts = try Hosts.closed()
+        facts.daemon = .status(Hosts.status(warnings: warnings))
+        #expect(facts.check("daemon.warnings")?.detail == warnings.joined(separator: "; "))
+    }
+
+    @Test func whatACapabilityLeadsToIsTold() throws {
+        var facts = try Hosts.closed()
+        facts.processes = .known(Processes(actors: [Hosts.actor(capabilities: 1 << 2 | 1 << 31)]))
+        #expect(
+            facts.check("path.capabilities")?.consequence
+                == "they make themselves root, who takes the rules away; they read files or memory of others, keys and "
+                + "tokens too"
+        )
+    }
 
     @Test(arguments: daemon + kernel + path) func oneChangeIsTold(_ change: Change) throws {
         var facts = try Hosts.closed()

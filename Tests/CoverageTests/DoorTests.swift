@@ -67,9 +67,9 @@ import Testing
         #expect(facts.state("doors.containers") == .unknown)
     }
 
-    @Test func groupsThatAmountToRoot() throws {
+    @Test func privilegedGroups() throws {
         var facts = try Hosts.closed()
-        facts.privilegedGroups = [Hosts.docker: "docker"]
+        facts.privilegedGroups = [Hosts.docker: PrivilegedGroup("docker", .becomesRoot)]
         #expect(facts.state("doors.groups") == .enforced)
         facts.processes = .known(Processes(actors: [Hosts.actor(groups: [Hosts.docker])]))
         #expect(facts.check("doors.groups")?.detail == "job: python3 (pid 4711) in docker")
@@ -79,5 +79,31 @@ import Testing
         let nobody = Actor(workload: "job", process: nil, uid: nil, groups: [])
         facts.processes = .known(Processes(actors: [nobody]))
         #expect(facts.state("doors.groups") == .absent)
+    }
+
+    @Test(arguments: [
+        ("adm", PrivilegedGroup.Reach.readsSecrets, Check.State.partly), ("kvm", .runsMachines, .partly),
+        ("approvers", .approves, .open), ("netdev", .changesNetwork, .open),
+    ])
+    func whatAGroupLeadsTo(_ name: String, _ reach: PrivilegedGroup.Reach, _ state: Check.State) throws {
+        var facts = try Hosts.closed()
+        facts.privilegedGroups = [4: PrivilegedGroup(name, reach)]
+        facts.processes = .known(Processes(actors: [Hosts.actor(groups: [4])]))
+        #expect(facts.state("doors.groups") == state)
+        #expect(facts.check("doors.groups")?.consequence?.contains("root takes") == false)
+    }
+
+    @Test func aUsersOwnManagerIsADoor() throws {
+        let folder = Permissions(owner: Hosts.trainer, group: Hosts.trainer, mode: 0o700)
+        let file = Permissions(owner: Hosts.trainer, group: Hosts.trainer, mode: 0o666)
+        let door = Door(kind: .userManager, path: "/run/user/1001/bus", file: file, folders: [folder])
+        var facts = try Self.host(door, Hosts.actor())
+        #expect(facts.state("doors.user-manager") == .partly, "what it starts belongs to no workload, and is denied")
+        facts.daemon = .unreachable("nobody listens there")
+        facts.configuration = .known(.init(observesOnly: false, unidentified: "observe"))
+        #expect(facts.state("doors.user-manager") == .open)
+        #expect(try Self.host(door, Hosts.actor(uid: 1002)).state("doors.user-manager") == .enforced)
+        // A policy that names no user may be for that one.
+        #expect(try Self.host(door, nil).state("doors.user-manager") == .partly)
     }
 }

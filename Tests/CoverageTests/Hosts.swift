@@ -15,9 +15,10 @@ enum Hosts {
         facts.configuration = .known(.init(observesOnly: false, unidentified: "deny"))
         facts.policies = .known(try PolicySet([job()], folder: "/etc/egressd/policies"))
         facts.daemon = .status(status())
-        facts.units = .known(.found(enabled: ["egressd.service", "egressd-boot.service"], hasWatchdog: true))
+        facts.units = .known(.found(daemon: unit(), boot: unit()))
         facts.table = .known(TableFacts(isOwned: true, persists: true))
         facts.chains = .known(rooms + [seal("eth0")])
+        facts.foreignRules = .known([])
         facts.features.question = .known(.queueExpression)
         facts.features.ownedTables = .known(true)
         facts.features.socketCgroup = .known(true)
@@ -35,9 +36,17 @@ enum Hosts {
         facts.packetSockets = .known([])
         facts.protocols = .known(["TCP", "UDP", "UNIX"])
         facts.listeners = .known([Listener(address: .v4(0x7f00_0001), port: 3128, workload: nil)])
+        facts.addresses = .known([.v4(0x7f00_0001), .v4(0x0a1e_0005), .v6(1)])
         facts.processes = .known(Processes(actors: [actor()], unidentified: 40))
         facts.doors = [0: []]
         return facts
+    }
+
+    /// A unit that starts with the host.
+    static func unit(_ change: (inout UnitFacts) -> Void = { _ in }) -> UnitFacts {
+        var unit = UnitFacts(exists: true, isEnabled: true, hasWatchdog: true)
+        change(&unit)
+        return unit
     }
 
     static let lo = Link(name: "lo", kind: nil, isUp: true, isLoopback: true)
@@ -66,6 +75,7 @@ enum Hosts {
         to targets: [Target] = [],
         ports: [PortSpec] = [.any],
         application: ApplicationProtocol = .tls,
+        deny: [Target] = [],
         listen: [ListenRule] = [],
         unknown: UnknownMode = .deny,
     ) throws -> Workload {
@@ -75,6 +85,7 @@ enum Hosts {
             user: user,
             allow: targets.isEmpty
                 ? [] : [Rule(name: "there", targets: targets, ports: ports, application: application)],
+            deny: deny.isEmpty ? [] : [Rule(name: "not there", targets: deny, ports: [.any])],
             listen: listen,
             unknown: unknown,
         )

@@ -20,7 +20,7 @@ import Testing
         var facts = try Hosts.closed()
         facts.policies = .unknown("a.yaml:3:1: unknown key 'port'")
         #expect(facts.check("policy.files")?.detail == "a.yaml:3:1: unknown key 'port'")
-        #expect(facts.state("policy.files") == .unknown)
+        #expect(facts.state("policy.files") == .unknown && facts.state("policy.wide") == .unknown)
         #expect(!CoverageReport(facts).isClosed)
     }
 
@@ -74,5 +74,34 @@ import Testing
         )
         facts.listeners = .known([Listener(address: .v4(0), port: 22, workload: nil)])
         #expect(facts.state("doors.loopback") == .enforced)
+    }
+
+    /// A listener, what a rule allows, and whether it is reached by it.
+    @Test(arguments: [
+        (Listener(address: .v4(0x7f00_0035), port: 53, workload: nil), "127.0.0.53", true),
+        (Listener(address: .v4(0x7f00_0035), port: 53, workload: nil), "127.0.0.1", false),
+        (Listener(address: .v4(0), port: 22, workload: nil), "127.0.0.53", true),
+        (Listener(address: .v6(0), port: 22, workload: nil), "10.30.0.0/16", true),
+        (Listener(address: .v4(0x0a1e_0005), port: 22, workload: nil), "10.30.0.0/16", true),
+        (Listener(address: .v4(0), port: 22, workload: nil), "10.31.0.0/16", false),
+        (Listener(.udp, address: .v4(0), port: 123, workload: nil), "10.30.0.5", true),
+    ])
+    func servicesOnAddressesOfTheHost(_ listener: Listener, _ target: String, _ isReached: Bool) throws {
+        let target = Target.prefix(try AddressPrefix(policy: target))
+        var facts = try host(Hosts.job(to: [target]))
+        facts.listeners = .known([listener])
+        #expect(facts.state("doors.loopback") == (isReached ? .open : .enforced))
+        facts.policies = .known(try PolicySet([Hosts.job(to: [target], deny: [target])]))
+        #expect(facts.state("doors.loopback") == .enforced, "a deny closes it")
+        facts.policies = .known(try PolicySet([Hosts.job(to: [target], ports: [try PortSpec("1-21")])]))
+        #expect(facts.state("doors.loopback") == .enforced)
+    }
+
+    @Test func aServiceThatTakesDatagramsIsToldAsSuch() throws {
+        var facts = try host(Hosts.job(to: [.any]))
+        facts.listeners = .known([Listener(.udp, address: .v4(0), port: 123, workload: nil)])
+        #expect(facts.check("doors.loopback")?.detail == "job: rule 'there' reaches port 123/udp")
+        facts.addresses = .unknown("not permitted")
+        #expect(facts.state("doors.loopback") == .unknown)
     }
 }

@@ -6,6 +6,7 @@ import json
 import re
 import select
 import subprocess
+import time
 
 import pytest
 from conftest import JOB, job_policy
@@ -17,6 +18,11 @@ WAITS = """
 import sys
 print("ready", flush=True)
 sys.stdin.read()
+"""
+DATAGRAMS = """
+import socket
+kept = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+kept.bind(("::", 3129))
 """
 PACKET_SOCKET = f"""
 import socket
@@ -131,6 +137,9 @@ def test_a_bad_policy_is_unknown_and_says_where(started):
     assert report.state("policy.files") == "unknown"
     assert "unknown key 'port'" in report.detail("policy.files")
     assert report.state("daemon.running") == "enforced"
+    assert report.state("policy.wide") == "unknown"
+    (started.policies / "bad.yaml").unlink()
+    assert list(look(started).checks) == list(report.checks), "the shape is the same"
 
 
 def test_a_confined_job_and_one_with_capabilities(started, ground):
@@ -145,6 +154,10 @@ def test_a_confined_job_and_one_with_capabilities(started, ground):
     assert report.state("path.capabilities") == "open"
     assert f"(pid {strong.pid}): CAP_NET_RAW" in report.detail("path.capabilities")
     assert report.state("path.uplinks") == report.state("path.xdp") == "open"
+    ground.agent(JOB, uid=1001, capabilities=("setuid",))
+    report = look(started)
+    assert "CAP_SETUID" in report.detail("path.capabilities")
+    assert "make themselves root" in report.checks["path.capabilities"]["consequence"]
 
 
 def test_root_in_a_workload(started, ground):
@@ -162,6 +175,32 @@ def test_a_sealed_uplink(started, ground):
     )
     report = look(started)
     assert report.state("path.uplinks") == "enforced", report.checks["path.uplinks"]
+
+
+def test_rules_of_others_that_take_packets_past(started, ground):
+    assert look(started).state("daemon.warnings") == "enforced"
+    ground.host.nft("table ip others {\n chain out {\n type filter hook output priority 10;\n }\n}")
+    assert look(started).state("path.foreign-tables") == "enforced", "what it accepts is judged all the same"
+    ground.host.nft("add rule ip others out udp dport 9 notrack")
+    report = look(started)
+    assert report.state("path.foreign-tables") == "partly"
+    assert "connection tracking" in report.detail("path.foreign-tables")
+    ground.host.nft("add rule ip others out udp dport 9 ct mark set 1")
+    deadline = time.monotonic() + 5
+    while (report := look(started)).state("daemon.warnings") != "partly":
+        assert time.monotonic() < deadline
+    assert report.state("path.foreign-tables") == "open"
+    assert "sets the connection mark" in report.detail("path.foreign-tables")
+    assert "table ip others" in report.detail("daemon.warnings"), "what the daemon warns of is said as it says it"
+
+
+def test_a_table_that_nobody_owns(daemon, ground):
+    daemon.configure(owner="off")
+    daemon.start({"job": job_policy(ground, IPV4)})
+    report = look(daemon)
+    assert report.state("daemon.ownership") == "partly"
+    if report.state("kernel.owned-tables") == "enforced":
+        assert "owner: auto" in report.checks["daemon.ownership"]["mend"]
 
 
 def test_a_packet_socket(started, ground):
@@ -221,6 +260,18 @@ def test_a_service_on_loopback_that_a_rule_reaches(daemon, ground, family):
     assert report.state("doors.loopback") == "open"
 
 
+def test_a_service_on_another_address_that_a_rule_reaches(daemon, ground, family):
+    holder = ground.spawn(
+        [PYTHON, "-I", "-c", f"{DATAGRAMS}{WAITS}"],
+        cgroup="services/proxy", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert holder.stdout.readline() == "ready\n"
+    daemon.start({"job": job_policy(ground, family, allow=[rule("here", family.host, ["any"])])})
+    report = look(daemon)
+    assert report.state("doors.loopback") == "open"
+    assert "3129/udp" in report.detail("doors.loopback")
+
+
 def test_forwarding(daemon, ground):
     daemon.start({"job": job_policy(ground, IPV4)})
     ground.stack.callback(ground.forwarding, False)
@@ -245,6 +296,13 @@ def test_without_privileges_it_says_what_it_could_not_see(started, ground):
     assert report.state("path.capabilities") == report.state("doors.groups") == "unknown"
     assert report.state("policy.files") == "enforced"
     assert report.status == 1
+
+
+def test_who_can_look_at_nothing_has_a_status_of_its_own(started, ground):
+    argv = [str(started.lab.egressd), "coverage", "--json", "--config", "/nonexistent"]
+    status, output, _ = ground.agent(uid=1500).runner(argv)
+    assert status == 4
+    assert {check["state"] for check in json.loads(output)["checks"] if check["group"] == "policy"} == {"unknown"}
 
 
 def test_a_workload_may_look_and_learns_nothing_from_the_daemon(started, ground):

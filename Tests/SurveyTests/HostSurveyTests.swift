@@ -2,6 +2,7 @@ import Coverage
 import Policy
 import Survey
 import System
+import TestSupport
 import Testing
 
 @Suite struct HostSurveyTests {
@@ -60,7 +61,7 @@ import Testing
 
     @Test func aProcessThatCannotBeReadIsMissed() throws {
         try root.process(10, cgroup: "/training.slice/a.service")
-        try root.file("/proc/11/status", "Name:\tx\nPid:\t11\nPPid:\t1\nUid:\t1 1 1 1\nGid:\t1 1 1 1\nCapEff:\t0\n")
+        try root.file("/proc/11/status", "Name:\tx\nPid:\t11\nPPid:\t1\nUid:\t1 1 1 1\nGid:\t1 1 1 1\nCapPrm:\t0\n")
         #expect(try !processes(policies()).areAll)
     }
 
@@ -88,11 +89,12 @@ import Testing
         try root.file("/dev/infiniband/uverbs0", mode: 0o666)
         try root.file("/dev/infiniband/issm0", mode: 0o666)
         try root.file("/dev/vfio/vfio", mode: 0o666)
+        try root.file("/dev/cxi0", mode: 0o666)
         try root.file("/dev/vfio/12", mode: 0o600)
         try root.folder("/dev/sdx-folder")
         let doors = root.survey.doors(for: nil)
         #expect(doors.keys.sorted() == [0])
-        #expect(doors[0]?.map(\.path) == ["/run/docker.sock", "/dev/infiniband/uverbs0", "/dev/vfio/12"])
+        #expect(doors[0]?.map(\.path) == ["/run/docker.sock", "/dev/infiniband/uverbs0", "/dev/vfio/12", "/dev/cxi0"])
         #expect(doors[0]?.first?.kind == .containers)
         #expect((doors[0]?.first?.file.mode ?? 0) & 0o777 == 0o660)
         #expect(doors[0]?.first?.folders.map { $0.mode & 0o777 } == [0o711])
@@ -111,29 +113,95 @@ import Testing
         #expect(doors[view]?.first?.path == "/run/nscd/socket")
     }
 
-    @Test func groupsThatAmountToRoot() throws {
-        try root.file("/etc/group", "root:x:0:\nusers:x:100:\ndocker:x:998:trainer\nbroken\nsudo:x:many:\n")
-        #expect(root.survey.privilegedGroups() == [0: "root", 998: "docker"])
+    @Test func privilegedGroupsByTheirNumber() {
+        let database: [String: UInt32] = ["root": 0, "docker": 998, "adm": 4, "users": 100, "on-call": 700]
+        func groups(_ approver: String?) -> [UInt32: PrivilegedGroup] {
+            HostSurvey.privilegedGroups(approver: approver) { database[$0] }
+        }
+        #expect(groups(nil).mapValues(\.name) == [0: "root", 998: "docker", 4: "adm"])
+        #expect(groups("on-call")[700] == PrivilegedGroup("on-call", .approves))
+        #expect(groups(nil)[4]?.reach == .readsSecrets)
+    }
+
+    @Test func doorsOfUsersOwnManagers() throws {
+        try root.file("/run/user/1001/bus", mode: 0o666)
+        try root.file("/run/user/1001/systemd/private", mode: 0o777)
+        try root.file("/run/user/1002/podman/podman.sock")
+        let doors = root.survey.doors(for: nil)[0] ?? []
+        #expect(
+            doors.map(\.path) == [
+                "/run/user/1001/bus", "/run/user/1001/systemd/private", "/run/user/1002/podman/podman.sock",
+            ]
+        )
+        #expect(doors.allSatisfy { $0.kind == .userManager } && doors.first?.folders.count == 3)
+    }
+
+    /// What the report looks at, the drop-in of the examples closes.
+    @Test func theExampleClosesEveryDoor() throws {
+        let path = Files.package + "/systemd/examples/units/egressd-workload.conf"
+        let text = String(decoding: try #require(Files.read(path)), as: UTF8.self)
+        let closed = text.split(separator: "\n").flatMap { line -> [String] in
+            let parts = line.split(separator: "=", maxSplits: 1)
+            guard parts.count == 2, ["InaccessiblePaths", "TemporaryFileSystem"].contains(parts[0]) else { return [] }
+            return parts[1].split(separator: " ").map { path in
+                String(path.drop { $0 == "-" }.prefix { $0 != ":" })
+            }
+        }
+        let open = (HostSurvey.doorPaths + ["/run/user/1001/bus"]).filter { path in
+            !closed.contains { path == $0 || path.hasPrefix($0 + "/") }
+        }
+        #expect(open == [])
+    }
+
+    /// What systemd would make of the files.
+    private func units() throws -> (daemon: UnitFacts, boot: UnitFacts) {
+        guard case .found(let daemon, let boot) = root.survey.units() else { throw Errno.notFound }
+        return (daemon, boot)
     }
 
     @Test func unitsThatStartByThemselves() throws {
         #expect(root.survey.units() == .absent)
         try root.folder("/run/systemd/system")
-        #expect(root.survey.units() == .found(enabled: [], hasWatchdog: false))
+        #expect(root.survey.units() == .found(daemon: UnitFacts(), boot: UnitFacts()))
         try root.file("/usr/lib/systemd/system/egressd.service", "[Service]\nWatchdogSec=10\n")
         try root.folder("/etc/systemd/system/sysinit.target.wants")
         try root.link("/etc/systemd/system/sysinit.target.wants/egressd.service", to: "/nowhere")
-        try root.link("/etc/systemd/system/sysinit.target.wants/cron.service", to: "/nowhere")
-        #expect(root.survey.units() == .found(enabled: ["egressd.service"], hasWatchdog: true))
-        try root.file("/usr/lib/systemd/system/egressd.service", "[Service]\nWatchdogSec=0\n")
-        #expect(root.survey.units() == .found(enabled: ["egressd.service"], hasWatchdog: false))
+        try root.link("/etc/systemd/system/sysinit.target.wants/egressd-boot.service", to: "/nowhere")
+        #expect(try units().daemon == UnitFacts(exists: true, isEnabled: true, hasWatchdog: true))
+        #expect(try !units().boot.exists, "a link to nowhere starts nothing")
+        try root.file("/usr/local/lib/systemd/system/egressd-boot.service", "[Service]\nType=oneshot\n")
+        #expect(try units().boot == UnitFacts(exists: true, isEnabled: true))
+    }
+
+    @Test func theLastAssignmentOfTheFirstUnitCounts() throws {
+        try root.folder("/run/systemd/system")
+        try root.file("/usr/lib/systemd/system/egressd.service", "[Service]\nWatchdogSec=10\n")
+        try root.file("/etc/systemd/system/egressd.service", "[Service]\nWatchdogSec=0\n")
+        #expect(try !units().daemon.hasWatchdog, "the packaged unit is not used")
+        try root.file("/usr/lib/systemd/system/egressd.service.d/10-on.conf", "[Service]\nWatchdogSec = 5s\n")
+        #expect(try units().daemon.hasWatchdog)
+        try root.file("/run/systemd/system/service.d/20-off.conf", "[Service]\nWatchdogSec=infinity\n")
+        #expect(try !units().daemon.hasWatchdog)
+        try root.file("/etc/systemd/system/egressd.service.d/20-off.conf", "[Service]\n")
+        #expect(try units().daemon.hasWatchdog, "of two with one name the unit's own counts")
+    }
+
+    @Test func aMaskedUnit() throws {
+        try root.folder("/run/systemd/system")
+        try root.file("/usr/lib/systemd/system/egressd.service", "[Service]\nWatchdogSec=10\n")
+        try root.folder("/etc/systemd/system")
+        try root.link("/etc/systemd/system/egressd.service", to: "/dev/null")
+        #expect(try units().daemon.isMasked)
     }
 
     @Test func settingsAndTables() throws {
         #expect(root.survey.settings().value == nil)
         #expect(root.survey.packetSockets().value == nil)
         try root.file("/proc/sys/net/ipv4/ip_forward", "1\n")
-        #expect(root.survey.settings() == .known(["net/ipv4/ip_forward": "1"]))
+        try root.file("/proc/sys/net/ipv4/conf/eth0/forwarding", "1\n")
+        #expect(
+            root.survey.settings() == .known(["net/ipv4/ip_forward": "1", "net/ipv4/conf/eth0/forwarding": "1"])
+        )
         try root.file(
             "/proc/thread-self/net/packet",
             """

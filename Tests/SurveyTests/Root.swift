@@ -69,7 +69,8 @@ final class Root {
             Uid:\t0\t\(uid)\t0\t0
             Gid:\t0\t\(uid)\t0\t0
             Groups:\t27 998\u{20}
-            CapEff:\t\(capabilities)
+            CapPrm:\t\(capabilities)
+            CapEff:\t0000000000000000
             NoNewPrivs:\t1
 
             """,

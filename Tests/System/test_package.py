@@ -89,16 +89,75 @@ def test_the_runtime_is_inside_and_the_rest_is_declared(deb, tree):
     libraries = output("ldd", tree / "usr/sbin/egressd")
     assert "swift" not in libraries.lower() and "not found" not in libraries
     depends = output("dpkg-deb", "-f", deb, "Depends")
-    for package in ("libnftnl11", "libmnl0", "libyaml-0-2", "libsqlite3-0"):
+    for package in ("libnftnl11", "libmnl0", "libyaml-0-2", "libsqlite3-0", "libssl3"):
         assert package in depends
 
 
 def test_the_configuration_belongs_to_the_administrator(deb, files, egressd, tree):
     assert "/etc/egressd/egressd.yaml" in output("dpkg-deb", "-I", deb, "conffiles")
-    for path in ("examples/policies/llm-pretrain.yaml", "examples/training.slice", "examples/egressd.conf"):
+    units = ("training.slice", "egressd-workload.conf", "llm-pretrain@.service.d/egressd.conf")
+    for path in ("examples/policies/llm-pretrain.yaml", *(f"examples/units/{unit}" for unit in units)):
         assert f"./usr/share/doc/egressd/{path}" in files
     text = (tree / "etc/egressd/egressd.yaml").read_text()
     assert re.search(r"^roles: \{approver: egress-approvers, viewer: egress-viewers\}$", text, re.M)
+
+
+@pytest.mark.parametrize(
+    "environment, ischroot, opens",
+    [({}, 1, True), ({}, 0, False), ({}, 127, True), ({"DPKG_ROOT": "/elsewhere"}, 1, False)],
+    ids=["host", "chroot", "no-ischroot", "dpkg-root"],
+)
+def test_only_the_hosts_own_removal_takes_the_table_away(deb, tmp_path, environment, ischroot, opens):
+    output("dpkg-deb", "-e", deb, tmp_path / "control")
+    said = tmp_path / "said"
+    for name, status in (("egressd", 0), ("ischroot", ischroot), ("deb-systemd-invoke", 0), ("systemctl", 0)):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho {name} "$@" >> {said}\nexit {status}\n')
+        (tmp_path / name).chmod(0o755)
+    script = tmp_path / "prerm"
+    script.write_text((tmp_path / "control/prerm").read_text().replace("/usr/sbin/egressd", f"{tmp_path}/egressd"))
+    subprocess.run(
+        ["sh", script, "remove"], env={"PATH": f"{tmp_path}:/usr/bin:/bin", **environment}, check=True, cwd="/"
+    )
+    lines = said.read_text().splitlines() if said.exists() else []
+    assert ("egressd boot --undo" in lines) == opens, lines
+    if environment:
+        assert not [line for line in lines if line.startswith("deb-systemd-invoke")], "the host's units are another's"
+
+
+def test_an_upgrade_stops_nothing_before_it_is_configured(deb, tmp_path):
+    output("dpkg-deb", "-e", deb, tmp_path / "control")
+    preinst = tmp_path / "control/preinst"
+    assert not preinst.exists() or "stop" not in preinst.read_text()
+    assert "try-restart" in (tmp_path / "control/postinst").read_text()
+
+
+def test_every_example_policy_has_its_drop_in():
+    units = REPOSITORY / "systemd/examples/units"
+    for policy in (REPOSITORY / "policies").glob("*.yaml"):
+        cgroup = re.search(r"^  cgroup: (\S+)", policy.read_text(), re.M)[1].split("/")
+        unit = cgroup[-1].replace("*", "") if cgroup[-1].endswith(".service") else f"{policy.stem}@.service"
+        assert (units / f"{unit}.d/egressd.conf").read_text() == (units / "egressd-workload.conf").read_text()
+        # systemd derives a slice's place from its name.
+        for parent, name in zip(cgroup, cgroup[1:]):
+            assert not name.endswith(".slice") or name.startswith(parent.removesuffix("slice").replace(".", "-"))
+
+
+def test_it_installs_without_the_package(egressd, tmp_path):
+    words = ["make", "--no-print-directory", "-o", "build", "install", f"BUILD={egressd.parent.parent}"]
+    subprocess.run([*words, f"DESTDIR={tmp_path}"], cwd=REPOSITORY, check=True, capture_output=True)
+    local = tmp_path / "usr/local"
+    for path in (
+        "sbin/egressd", "lib/systemd/system/egressd-boot.service", "lib/systemd/system/egressd-sockets.socket",
+        "lib/sysusers.d/egressd.conf", "lib/tmpfiles.d/egressd.conf", "share/man/man5/egressd.yaml.5",
+        "share/bash-completion/completions/egressd", "share/zsh/site-functions/_egressd", "share/doc/egressd/README.md",
+        "share/doc/egressd/egressd.yaml", "share/doc/egressd/examples/policies/llm-pretrain.yaml",
+        "share/doc/egressd/examples/units/llm-pretrain@.service.d/egressd.conf",
+    ):
+        assert (local / path).exists(), path
+    assert len(list((local / "share/man/man8").iterdir())) == len(COMMANDS)
+    for unit in (local / "lib/systemd/system").iterdir():
+        assert "/usr/sbin/" not in unit.read_text()
+    assert not (tmp_path / "etc").exists()
 
 
 def test_units_are_as_good_as_they_say():

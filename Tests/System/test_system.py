@@ -390,10 +390,22 @@ def test_an_upgrade_leaves_open_connections_alone(host, next_deb):
     before = pid(host)
     host.write("/etc/egressd/egressd.yaml", (host.root / "etc/egressd/egressd.yaml").read_text() + "# mine\n")
     start(host, "llm-pretrain@knock3", "/usr/bin/python3", "/opt/probes/job.py", "knock", STRANGER4, "443")
+    host.write("/etc/egressd/policies/named.yaml", NAMED)
+    host.do("systemctl", "reload", UNIT)
+    assert resolves(host, "before.example.org")
+    helper = pid(host, HELPER)
     with host.world.capture("host", STRANGER4, "and", "port", "443") as capture:
-        host.do("dpkg", "--force-confold", "-i", f"/root/{next_deb.name}")
+        host.do("dpkg", "--force-confold", "--unpack", f"/root/{next_deb.name}")
+        # A long upgrade configures this package last.
+        assert pid(host) == before and pid(host, HELPER) == helper
+        assert resolves(host, "meanwhile.example.org")
+        host.do("dpkg", "--force-confold", "--configure", "egressd")
         wait(lambda: ready(host) and pid(host) not in (0, before), 15, "the new daemon serves")
+        wait(lambda: pid(host, HELPER) not in (0, helper), 10, "the new helper makes its sockets")
     end(host, "llm-pretrain@knock3")
+    assert resolves(host, "afterwards.example.org")
+    (host.root / "etc/egressd/policies/named.yaml").unlink()
+    host.do("systemctl", "reload", UNIT)
     assert not capture.lines, capture.lines[:5]
     assert host.do("dpkg-query", "-W", "-f", "${Version}", "egressd").endswith("+next")
     assert "# mine" in (host.root / "etc/egressd/egressd.yaml").read_text()
@@ -409,20 +421,32 @@ def test_what_is_revoked_is_cut(host):
     end(host, "llm-pretrain@tunnel")
 
 
-def test_the_side_doors_to_name_services_can_be_closed(host):
-    for path in ("/run/nscd/socket", "/run/systemd/resolve/io.systemd.Resolve"):
-        host.do("sh", "-c", f"mkdir -p {path.rsplit('/', 1)[0]} && touch {path}")
-    examples = host.root / "usr/share/doc/egressd/examples"
-    host.write("/etc/systemd/system/training.slice", (examples / "training.slice").read_text())
-    host.write("/etc/systemd/system/training-.service.d/egressd.conf", (examples / "egressd.conf").read_text())
-    host.do("systemctl", "daemon-reload")
-    for name, is_open in (("training-look", False), ("llm-pretrain@look", True)):
-        start(host, name, "/bin/sh", "-c",
-              "ls -d /run/nscd/socket /run/systemd/resolve/io.systemd.Resolve /run/dbus/system_bus_socket; true")
+def test_the_side_doors_can_be_closed(host):
+    doors = (
+        "/run/nscd/socket", "/run/systemd/resolve/io.systemd.Resolve", "/run/dbus/system_bus_socket",
+        "/run/user/1001/bus", "/run/user/1001/systemd/private", "/run/docker.sock",
+    )
+    for path in doors:
+        host.do("sh", "-c", f"mkdir -p {path.rsplit('/', 1)[0]} && {{ [ -e {path} ] || install -m 0666 /dev/null {path}; }}")
+    host.do("sh", "-c", "cp -R /usr/share/doc/egressd/examples/units/. /etc/systemd/system/ && systemctl daemon-reload")
+    look = f"for door in {' '.join(doors)}; do [ -w $door ] && echo open $door; done; unshare --user true || echo alone"
+    for name, is_open in (("open", True), ("llm-pretrain@look", False), ("evaluation", False)):
+        start(host, name, "/bin/sh", "-c", look)
         finished(host, name)
-        listed = [line for line in host.journal(f"--unit={name}.service").splitlines() if line.startswith("/run")]
-        assert len(listed) == (3 if is_open else 0), listed
+        said = host.journal(f"--unit={name}.service").splitlines()
+        assert [line.split()[1] for line in said if line.startswith("open ")] == (list(doors) if is_open else [])
+        assert ("alone" in said) != is_open
         end(host, name)
+    # Those that run were started without it.
+    end(host, *STEADY)
+    start(host, "llm-pretrain@stays", "sleep", "60")
+    # Until it runs it is systemd, on its way into the drop-in.
+    stays = f"/proc/{pid(host, 'llm-pretrain@stays')}/comm"
+    wait(lambda: host.do("cat", stays).strip() == "sleep", 5, "the job runs")
+    report = {check["id"]: check for check in json.loads(host.try_("egressd", "coverage", "--json").stdout)["checks"]}
+    end(host, "llm-pretrain@stays")
+    for name in ("doors.names", "doors.bus", "doors.containers", "doors.user-manager"):
+        assert report[name]["state"] == "enforced", report[name]
     assert host.show("training.slice", "LoadState")["LoadState"] == "loaded"
 
 

@@ -224,6 +224,14 @@ struct enf_link {
 typedef void (*enf_link_callback)(void *_Nullable context, const struct enf_link *link);
 int enf_links_dump(int fd, void *_Nullable context, enf_link_callback callback);
 
+// An address of a device of the calling thread's namespace. `fd` speaks NETLINK_ROUTE.
+struct enf_address {
+    uint8_t family;     // AF_INET, AF_INET6
+    uint8_t bytes[16];  // in network order; the first four of AF_INET
+};
+typedef void (*enf_address_callback)(void *_Nullable context, const struct enf_address *address);
+int enf_addresses_dump(int fd, void *_Nullable context, enf_address_callback callback);
+
 // A base chain of any table; one of several devices is called back with for each.
 struct enf_chain {
     const char *_Nullable table;
