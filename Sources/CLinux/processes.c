@@ -200,7 +200,7 @@ int clx_find_socket(
             position += entry->length;
             if (entry->name[0] < '0' || entry->name[0] > '9')
                 continue;
-            if (seen++ == limit || (seen % 64 == 0 && clx_boottime_nanoseconds() > deadline))
+            if (seen++ == limit || (seen % 64 == 0 && clx_thread_nanoseconds() > deadline))
                 return -EAGAIN;
             if (holds(directory, entry->name, inodes, count, sockets)) {
                 *ret_number = (int)strtol(entry->name, NULL, 10);

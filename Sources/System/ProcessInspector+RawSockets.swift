@@ -20,9 +20,10 @@ extension ProcessInspector {
                     && (uid == nil || socket.uid == uid)
             }.map(\.inode)
         }
-        let start = Clock.now()
-        guard !inodes.isEmpty, let deadline = budget.deadline(for: Self.account, at: start) else { return nil }
-        defer { budget.spend(Clock.now() - start, for: Self.account) }
+        let start = Clock.processor()
+        guard !inodes.isEmpty, let deadline = budget.deadline(for: Self.account, at: Clock.now(), processor: start)
+        else { return nil }
+        defer { budget.spend(Clock.processor() - start, for: Self.account) }
         // The cgroups before the rest of the host: /proc is in order of age.
         var pids = paths.flatMap { cgroups.processes(of: $0, limit: 512).processes }
         let first = Set(pids)

@@ -24,7 +24,7 @@ extension ProcessInspector {
     ///
     /// With `everyHolder` all processes of the cgroup that hold the socket are told; else the search ends with the
     /// first.
-    func search(for inodes: [UInt64], cgroup path: String, everyHolder: Bool, deadline: Instant) -> Search {
+    func search(for inodes: [UInt64], cgroup path: String, everyHolder: Bool, deadline: SearchDeadline) -> Search {
         var search = Search()
         let (members, areAll) = cgroups.processes(of: path, limit: Self.processSearchLimit)
         search.isComplete = areAll
@@ -58,10 +58,10 @@ extension ProcessInspector {
         through pid: Int32,
         for inodes: [UInt64],
         threadsToo: Bool,
-        deadline: Instant,
+        deadline: SearchDeadline,
         into search: inout Search,
     ) -> Bool {
-        guard Clock.now() < deadline else {
+        guard !deadline.isOver else {
             search.isComplete = false
             return false
         }
@@ -82,13 +82,13 @@ extension ProcessInspector {
     private func lookThroughThreads(
         of pid: Int32,
         for inodes: [UInt64],
-        deadline: Instant,
+        deadline: SearchDeadline,
         into search: inout Search,
     ) -> Bool {
         let (threads, areAll) = Self.numbers(in: "/proc/\(pid)/task", limit: Self.threadLimit)
         if !areAll { search.isComplete = false }
         for thread in threads where thread != pid && clx_share_descriptors(pid, thread) != 1 {
-            guard Clock.now() < deadline else {
+            guard !deadline.isOver else {
                 search.isComplete = false
                 return false
             }
@@ -110,7 +110,7 @@ extension ProcessInspector {
         case gaveUp
     }
 
-    private func find(_ inodes: [UInt64], in path: String, limit: Int32, deadline: Instant) -> Result {
+    private func find(_ inodes: [UInt64], in path: String, limit: Int32, deadline: SearchDeadline) -> Result {
         let directory: FileDescriptor
         do {
             directory = try FileDescriptor.open(path, [.read, .directory])
@@ -125,7 +125,7 @@ extension ProcessInspector {
             Int32(inodes.count),
             access.sockets,
             limit,
-            deadline.nanoseconds,
+            deadline.processor.nanoseconds,
             &number,
         )
         return switch result {

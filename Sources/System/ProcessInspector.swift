@@ -73,13 +73,13 @@ package final class ProcessInspector {
             return finding(process, uid: uid, cgroup: path)
         }
         let nobody = ProcessRecord(uid: uid, cgroup: path)
-        let start = Clock.now()
-        guard let deadline = budget.deadline(for: path, at: start) else {
+        let start = Clock.processor()
+        guard let deadline = budget.deadline(for: path, at: Clock.now(), processor: start) else {
             // The warm place costs next to nothing, and naming somebody is better than nobody.
             return needCertain
                 ? warm(inode, cgroup: path).map { finding($0, uid: uid, cgroup: path) } ?? (nobody, [:]) : (nobody, [:])
         }
-        defer { budget.spend(Clock.now() - start, for: path) }
+        defer { budget.spend(Clock.processor() - start, for: path) }
         let search = search(for: [inode], cgroup: path, everyHolder: needCertain, deadline: deadline)
         guard let place = search.places.first, let process = known(place.pid) else { return (nobody, [:]) }
         if !search.isElsewhere { remember(place, for: path) }

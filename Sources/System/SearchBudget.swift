@@ -1,7 +1,9 @@
 package import Model
 
-/// How much of the loop's time the searches for a socket's holder may take.
+/// How much of the processor the searches for a socket's holder may take of the loop.
 ///
+/// It is counted in the thread's own time on a processor: on a host whose processors are all busy a search takes longer, and is
+/// no more expensive for it.
 /// The number of a workload's processes and descriptors is the workload's own choice: without a budget a program that
 /// opens many could keep every other workload's verdict waiting. Each cgroup earns a share of the time that passes, and
 /// all of them together earn another; a search ends when either is used up, and the record then names no process.
@@ -33,8 +35,10 @@ package struct SearchBudget {
     private var cgroups: [String: Bucket] = [:]
     private let isUnlimited: Bool
 
-    /// No packet waits longer than this for one search.
+    /// No search takes more of the processor than this.
     private static let longestSearch = Instant.Span.milliseconds(20)
+    /// No packet waits longer than this for one search, busy as the host may be.
+    private static let longestWait = Instant.Span.milliseconds(200)
     /// How many cgroups are told apart; beyond that all start anew.
     private static let cgroupLimit = 1024
 
@@ -44,9 +48,9 @@ package struct SearchBudget {
         all = Bucket(capacity: .milliseconds(500), divisor: 2, at: now)
     }
 
-    /// When a search for a socket of this cgroup that starts now must have ended; nil when it may not start.
-    package mutating func deadline(for cgroup: String, at now: Instant) -> Instant? {
-        if isUnlimited { return now + .seconds(3600) }
+    /// When a search for a socket of this cgroup must have ended that starts now, by both clocks; nil when it may not start.
+    package mutating func deadline(for cgroup: String, at now: Instant, processor: Instant) -> SearchDeadline? {
+        if isUnlimited { return SearchDeadline(wall: now + .seconds(3600), processor: processor + .seconds(3600)) }
         all.earn(until: now)
         if cgroups.count >= Self.cgroupLimit { cgroups.removeAll() }
         var bucket = cgroups[cgroup] ?? Bucket(capacity: .milliseconds(250), divisor: 2, at: now)
@@ -54,10 +58,12 @@ package struct SearchBudget {
         cgroups[cgroup] = bucket
         let credit = min(all.credit, bucket.credit)
         // Less than this finds nothing: it is saved up instead.
-        return credit < 100_000 ? nil : now + min(Instant.Span(nanoseconds: credit), Self.longestSearch)
+        guard credit >= 100_000 else { return nil }
+        let allowance = min(Instant.Span(nanoseconds: credit), Self.longestSearch)
+        return SearchDeadline(wall: now + Self.longestWait, processor: processor + allowance)
     }
 
-    /// Takes what a search has cost.
+    /// Takes what a search has cost of the processor.
     package mutating func spend(_ cost: Instant.Span, for cgroup: String) {
         all.spend(cost.nanoseconds)
         cgroups[cgroup]?.spend(cost.nanoseconds)

@@ -232,7 +232,7 @@ import Testing
         let child = try Child(sleep, socket: socket.rawValue)
         try cgroup.move(child.pid)
         var budget = SearchBudget(at: Clock.now())
-        _ = budget.deadline(for: cgroup.path, at: Clock.now())
+        _ = budget.deadline(for: cgroup.path, at: Clock.now(), processor: Clock.processor())
         budget.spend(.seconds(1_000_000), for: cgroup.path)
         defer { withExtendedLifetime(child) {} }
         let poor = ProcessInspector(context: [], cgroups: cgroup.tree, budget: budget)
@@ -248,16 +248,29 @@ import Testing
     @Test func aBudgetIsEarnedByTimeAndSharedByCgroups() {
         let start = Instant(nanoseconds: 0)
         var budget = SearchBudget(at: start)
+        let used = Instant(nanoseconds: 7)
+        func allowance(_ cgroup: String, at now: Instant) -> Instant.Span? {
+            budget.deadline(for: cgroup, at: now, processor: used).map { $0.processor - used }
+        }
         // One search never takes all that was earned.
-        #expect(budget.deadline(for: "/a", at: start) == start + .milliseconds(20))
+        #expect(allowance("/a", at: start) == .milliseconds(20))
         budget.spend(.milliseconds(300), for: "/a")
-        #expect(budget.deadline(for: "/a", at: start) == nil)
+        #expect(allowance("/a", at: start) == nil)
         // What one cgroup has spent leaves something to the other.
         budget.spend(.milliseconds(190), for: "/b")
-        #expect(budget.deadline(for: "/b", at: start) == start + .milliseconds(10))
+        #expect(allowance("/b", at: start) == .milliseconds(10))
         let later = start + .milliseconds(120)
-        #expect(budget.deadline(for: "/a", at: later) == later + .milliseconds(10))
-        #expect(budget.deadline(for: "/b", at: later) == later + .milliseconds(20))
+        #expect(allowance("/a", at: later) == .milliseconds(10))
+        #expect(allowance("/b", at: later) == .milliseconds(20))
+        // A packet does not wait for ever for a processor.
+        #expect(budget.deadline(for: "/b", at: later, processor: used)?.wall == later + .milliseconds(200))
+    }
+
+    @Test func aSearchIsOverByEitherClock() {
+        let (now, used) = (Clock.now(), Clock.processor())
+        #expect(!SearchDeadline(wall: now + .seconds(60), processor: used + .seconds(60)).isOver)
+        #expect(SearchDeadline(wall: now + .seconds(60), processor: used).isOver)
+        #expect(SearchDeadline(wall: now, processor: used + .seconds(60)).isOver)
     }
 
     @Test(arguments: everyAccess) func theSenderOfARawPacketIsFound(access: ProcessAccess) throws {

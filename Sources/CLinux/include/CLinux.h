@@ -118,6 +118,8 @@ int clx_signal_ignore(int signal);
 // ---- Clocks
 
 int64_t clx_boottime_nanoseconds(void);
+// CLOCK_THREAD_CPUTIME_ID: how long the calling thread has run on a processor.
+int64_t clx_thread_nanoseconds(void);
 int64_t clx_wall_microseconds(void);
 // CLOCK_MONOTONIC, by which the service manager counts.
 int64_t clx_monotonic_microseconds(void);
@@ -294,7 +296,7 @@ int clx_socket_mount(int socket);
 ssize_t clx_process_memory(int32_t pid, uint64_t address, void *buffer, size_t length);
 
 // Looks for one of the sockets in an open /proc/PID/fd or fdinfo, as above. 1 and its number when found; 0 when none is
-// there; -EAGAIN when given up, after `limit` descriptors or at `deadline` (CLOCK_BOOTTIME).
+// there; -EAGAIN when given up, after `limit` descriptors or at `deadline` (CLOCK_THREAD_CPUTIME_ID).
 int clx_find_socket(
     int directory,
     const uint64_t *inodes,
