@@ -30,6 +30,7 @@ extension Daemon {
         resources.looked = now
         watchQueues()
         watchConnections()
+        watchCgroups()
         watchClock()
         tellLosses()
     }
@@ -147,6 +148,16 @@ extension Daemon {
 
     // MARK: Cgroups
 
+    /// Says when not every cgroup is known, and why.
+    private func watchCgroups() {
+        guard let gap = cgroups.repair() else {
+            if warn("cgroups", nil) { Log.info("every cgroup is known again") }
+            return
+        }
+        let problem = "\(gap.cause): what runs in a cgroup that is not known is refused; \(gap.mend)"
+        if warn("cgroups", problem) { alarm(problem) }
+    }
+
     /// How many cgroups are looked at before packets have their turn.
     private static let sweepRound = 256
 
@@ -164,5 +175,25 @@ extension Daemon {
         let rest = ids.dropFirst(Self.sweepRound)
         guard !rest.isEmpty else { return }
         afterPackets { [unowned self] in sweep(rest) }
+    }
+}
+
+extension CgroupGap {
+    fileprivate var cause: String {
+        switch self {
+        case .watches: "no more cgroups can be watched, so new ones are found late or not at all"
+        case .room(let limit): "there are more than \(limit) cgroups"
+        case .unreadable(let error): "the cgroups cannot be read (\(error))"
+        case .lost: "cgroups came and went faster than the kernel told of them"
+        }
+    }
+
+    fileprivate var mend: String {
+        switch self {
+        case .watches: "raise fs.inotify.max_user_watches"
+        case .room: "remove some, or give egressd CAP_DAC_READ_SEARCH"
+        case .unreadable: "it is tried again"
+        case .lost: "they are read again; raise fs.inotify.max_queued_events if this comes back"
+        }
     }
 }

@@ -238,7 +238,7 @@ int clx_watch_create(void);
 // Watches what comes, goes or is written and closed in a directory. Gives the number of the watch, which is the same
 // for the same directory.
 int clx_watch_directory(int fd, const char *path);
-// Watches which directories and files come and go in a directory, or get another mode or owner.
+// Watches which directories and files come and go in a directory.
 int clx_watch_entries(int fd, const char *path);
 // Watches a file, not what a link names.
 int clx_watch_file(int fd, const char *path);
