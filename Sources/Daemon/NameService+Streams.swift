@@ -104,6 +104,8 @@ extension NameService {
 
     private func listenSoon(_ registration: Registration) {
         daemon.loop.schedule(after: .milliseconds(100)) { [unowned self] in
+            // When the helper was lost meanwhile, this is not what will be listened by.
+            guard listening.values.contains(registration) else { return }
             do { try daemon.loop.change(registration, to: .read) } catch { listenSoon(registration) }
         }
     }
