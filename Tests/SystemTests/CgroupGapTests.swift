@@ -14,6 +14,7 @@ import Testing
 
     @Test func aTreeThatCannotBeOpenedIsTriedAgain() throws {
         let cgroup = try TestCgroup("unopened", .index)
+        defer { withExtendedLifetime(cgroup) {} }
         let id = try #require(cgroup.tree.id(of: cgroup.path))
         let path = cgroup.path
         let (blind, gap, found) = try onThread {
@@ -32,6 +33,7 @@ import Testing
 
     @Test func aPartThatCannotBeOpenedIsTriedAgain() throws {
         let cgroup = try TestCgroup("part", .index)
+        defer { withExtendedLifetime(cgroup) {} }
         let (path, folder) = (cgroup.path, cgroup.tree.mountPoint + cgroup.path)
         defer { for name in ["/a/b", "/a"] { #expect(removeFolder(folder + name)) } }
         let (blind, known, found, gap) = try onThread {
@@ -68,46 +70,62 @@ import Testing
 
     // MARK: What others can do
 
-    @Test func changesOfPermissionsAreNotToldOf() throws {
-        let cgroup = try TestCgroup("permissions", .index)
-        #expect(cgroup.tree.path(of: 1) == "/")
+    /// Follows one cgroup and what is below it: beside this test others make some of their own.
+    private func withIndex(_ name: String, limit: Int = 100, _ body: (CgroupIndex, String) throws -> Void) throws {
+        let cgroup = try TestCgroup(name, .index)
+        defer { withExtendedLifetime(cgroup) {} }
         let folder = cgroup.tree.mountPoint + cgroup.path
-        // More than the kernel keeps of what is told of.
-        for number in 0..<40_000 {
-            #expect(setMode(0o644, of: folder + (number % 2 == 0 ? "/cgroup.procs" : "/cgroup.type")))
+        let directory = try FileDescriptor.open(folder, [.read, .directory])
+        defer { _ = directory.rawValue }
+        let index = try CgroupIndex(mountPoint: folder, directory: directory.rawValue, limit: limit)
+        try body(index, folder)
+    }
+
+    private func id(of folder: String) throws -> UInt64 {
+        let opened = try FileDescriptor.open(folder, [.read, .directory])
+        return try inode(of: opened.rawValue)
+    }
+
+    private func isReadable(_ index: CgroupIndex) -> Bool {
+        var waiting = pollfd(fd: index.descriptor, events: Int16(POLLIN), revents: 0)
+        return unsafe poll(&waiting, 1, 0) == 1
+    }
+
+    @Test func changesOfPermissionsAreNotToldOf() throws {
+        try withIndex("permissions") { index, folder in
+            #expect(index.path(of: try id(of: folder)) == "/")
+            try #require(makeFolder(folder + "/next"))
+            #expect(index.path(of: try id(of: folder + "/next")) == "/next")
+            for name in ["", "/cgroup.procs", "/next", "/next/cgroup.procs"] {
+                #expect(setMode(0o700, of: folder + name))
+            }
+            #expect(!isReadable(index))
+            #expect(removeFolder(folder + "/next"))
+            #expect(isReadable(index))
         }
-        #expect(cgroup.tree.repair() == nil)
-        try #require(makeFolder(folder + "/next"))
-        let id = try #require(cgroup.tree.id(of: cgroup.path + "/next"))
-        #expect(cgroup.tree.path(of: id) == cgroup.path + "/next")
-        #expect(removeFolder(folder + "/next"))
     }
 
     @Test func onlySoMuchIsTakenInAtOnce() throws {
-        let cgroup = try TestCgroup("much", .index)
-        let tree = cgroup.tree
-        #expect(tree.path(of: 1) == "/")
-        let name = tree.mountPoint + cgroup.path + "/" + String(repeating: "x", count: 200)
-        for _ in 0..<2_500 { #expect(makeFolder(name) && removeFolder(name)) }
-        tree.catchUp()
-        #expect(try isReadable(tree))
-        // Behind all that it is found all the same.
-        try #require(makeFolder(name))
-        let id = try #require(tree.id(of: String(name.dropFirst(tree.mountPoint.utf8.count))))
-        #expect(eventually { tree.path(of: id) != nil })
-        tree.catchUp()
-        #expect(try !isReadable(tree))
-        #expect(tree.repair() == nil)
-        #expect(removeFolder(name))
-    }
-
-    private func isReadable(_ tree: CgroupTree) throws -> Bool {
-        var waiting = pollfd(fd: try #require(tree.changes), events: Int16(POLLIN), revents: 0)
-        return unsafe poll(&waiting, 1, 0) == 1
+        try withIndex("much") { index, folder in
+            #expect(index.path(of: try id(of: folder)) == "/")
+            let name = "/" + String(repeating: "x", count: 200)
+            for _ in 0..<2_500 { #expect(makeFolder(folder + name) && removeFolder(folder + name)) }
+            index.catchUp()
+            #expect(index.isBehind && isReadable(index))
+            // Behind all that it is found all the same.
+            try #require(makeFolder(folder + name))
+            let id = try id(of: folder + name)
+            #expect(eventually { index.path(of: id) == name })
+            index.catchUp()
+            #expect(!index.isBehind && !isReadable(index))
+            #expect(index.gap == nil)
+            #expect(removeFolder(folder + name))
+        }
     }
 
     @Test func whatItsOwnerHidesIsFoundWhenItIsShownAgain() throws {
         let cgroup = try TestCgroup("hidden", .index)
+        defer { withExtendedLifetime(cgroup) {} }
         let (path, folder) = (cgroup.path, cgroup.tree.mountPoint + cgroup.path)
         for name in ["/a", "/a/b", "/c", "/c/d"] { try #require(makeFolder(folder + name)) }
         defer { for name in ["/c/d/e", "/c/d", "/c", "/a/b/e", "/a/b", "/a"] { #expect(removeFolder(folder + name)) } }
@@ -139,6 +157,7 @@ import Testing
 
     @Test func noPathIsTooLongForTheRest() throws {
         let cgroup = try TestCgroup("deep", .index)
+        defer { withExtendedLifetime(cgroup) {} }
         let name = String(repeating: "x", count: 255)
         var folders = [try FileDescriptor.open(cgroup.tree.mountPoint + cgroup.path, [.read, .directory]).release()]
         defer {
@@ -158,22 +177,20 @@ import Testing
     // MARK: Room
 
     @Test func whatIsBeyondTheRoomIsSaidAndNotWatched() throws {
-        let cgroup = try TestCgroup("room", .index)
-        let folder = cgroup.tree.mountPoint + cgroup.path
-        let directory = try FileDescriptor.open(folder, [.read, .directory])
-        let index = try CgroupIndex(mountPoint: folder, directory: directory.rawValue, limit: 17)
-        try withMany(folder, 20) { ids in
-            // The top is one, too.
-            #expect(ids.count { index.path(of: $0) != nil } == 16)
-            #expect(index.count == 17)
-            #expect(index.repair() == .room(17))
-            let watched = try watches(index)
-            #expect(watched == 17)
-        }
-        // With room again all is well again.
-        try withMany(folder, 10) { ids in
-            #expect(eventually { index.repair() == nil })
-            #expect(ids.allSatisfy { index.path(of: $0) != nil })
+        try withIndex("room", limit: 17) { index, folder in
+            try withMany(folder, 20) { ids in
+                // The top is one, too.
+                #expect(ids.count { index.path(of: $0) != nil } == 16)
+                #expect(index.count == 17)
+                #expect(index.repair() == .room(17))
+                let watched = try watches(index)
+                #expect(watched == 17)
+            }
+            // With room again all is well again.
+            try withMany(folder, 10) { ids in
+                #expect(eventually { index.repair() == nil })
+                #expect(ids.allSatisfy { index.path(of: $0) != nil })
+            }
         }
     }
 
@@ -181,12 +198,7 @@ import Testing
         let paths = (0..<count).map { "\(folder)/\($0)" }
         for path in paths { try #require(makeFolder(path)) }
         defer { for path in paths { #expect(removeFolder(path)) } }
-        try body(
-            paths.map { path in
-                let opened = try FileDescriptor.open(path, [.read, .directory])
-                return try inode(of: opened.rawValue)
-            },
-        )
+        try body(paths.map(id))
     }
 
     private func watches(_ index: CgroupIndex) throws -> Int {
