@@ -110,6 +110,11 @@ let package = Package(
 
         // What the unit tests share.
         .target(name: "TestSupport", dependencies: ["Wire"], path: "Tests/TestSupport", swiftSettings: strict),
+        .target(
+            name: "CTestCalls",
+            path: "Tests/TestCalls",
+            cSettings: [.define("_GNU_SOURCE"), .unsafeFlags(["-Wall", "-Wextra", "-Werror"])],
+        ),
         tests("ModelTests", ["Model"]),
         tests("PolicyTests", ["Model", "Policy"]),
         tests("PolicyFilesTests", ["Model", "Policy", "PolicyFiles"], fixtures: true),
@@ -118,7 +123,7 @@ let package = Package(
         tests("ResolverTests", ["Model", "Wire", "Resolver"]),
         tests("InspectionTests", ["Model", "Wire", "Inspection", "Crypto"], fixtures: true),
         tests("BrokerTests", ["Model", "Policy", "Ruleset", "Wire", "Inspection", "Broker"]),
-        tests("SystemTests", ["Model", "System"]),
+        tests("SystemTests", ["Model", "System", "CLinux", "CTestCalls"]),
         tests("CoverageTests", ["Model", "Policy", "Ruleset", "Coverage"]),
         tests("SurveyTests", ["Model", "Policy", "Coverage", "System", "Survey"]),
         tests("NetfilterTests", ["Wire", "Netfilter"]),

@@ -184,7 +184,7 @@ ssize_t clx_message_receive(
     while (length < 0 && errno == EINTR);
     if (length < 0)
         return -errno;
-    int count = 0;
+    int received[CLX_PASSED_MAX], count = 0;
     int32_t pid = 0;
     for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
         if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
@@ -194,7 +194,7 @@ ssize_t clx_message_receive(
                 int passed;
                 memcpy(&passed, CMSG_DATA(header) + (size_t)i * sizeof(int), sizeof passed);
                 if (count < CLX_PASSED_MAX)
-                    ret_passed[count++] = passed;
+                    received[count++] = passed;
                 else
                     close(passed);
             }
@@ -206,9 +206,10 @@ ssize_t clx_message_receive(
     }
     if (message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) {
         for (int i = 0; i < count; i++)
-            close(ret_passed[i]);
+            close(received[i]);
         return -EBADMSG;
     }
+    memcpy(ret_passed, received, (size_t)count * sizeof received[0]);
     *ret_count = count;
     *ret_pid = pid;
     return length;

@@ -21,7 +21,7 @@ int clx_watch_directory(int fd, const char *path) {
 }
 
 int clx_watch_entries(int fd, const char *path) {
-    return add(fd, path, IN_ONLYDIR | IN_CREATE | IN_DELETE | IN_ATTRIB);
+    return add(fd, path, IN_ONLYDIR | IN_CREATE | IN_DELETE);
 }
 
 // Beside its directory: a file that is mounted over another is written under a name elsewhere.

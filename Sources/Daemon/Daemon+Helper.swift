@@ -56,11 +56,7 @@ extension Daemon {
         var registration: Registration?
         registration = try loop.add(changes, .read) { [unowned self] _ in
             cgroups.catchUp()
-            guard let registration else { return }
-            try? loop.change(registration, to: [])
-            loop.schedule(after: .milliseconds(100)) { [unowned self] in
-                try? loop.change(registration, to: .read)
-            }
+            if let registration { try? loop.pause(registration, for: .milliseconds(100)) }
         }
     }
 }

@@ -30,6 +30,7 @@ extension Daemon {
         resources.looked = now
         watchQueues()
         watchConnections()
+        watchCgroups()
         watchClock()
         tellLosses()
     }
@@ -155,11 +156,40 @@ extension Daemon {
 
     // MARK: Cgroups
 
+    /// Says when not every cgroup is known, and why.
+    private func watchCgroups() {
+        guard let gap = cgroups.repair() else {
+            if warn("cgroups", nil) { Log.info("every cgroup is known again") }
+            return
+        }
+        let problem = "\(gap.cause): what runs in a cgroup that is not known is refused; \(gap.mend)"
+        if warn("cgroups", problem) { alarm(problem) }
+    }
+
     /// How many cgroups are looked at before packets have their turn.
     private static let sweepRound = 256
+    /// With this many new cgroups a sweep does not wait for its time, but this long after the last one.
+    private static let sweepEarly = 32
+    private static let sweepPause = Instant.Span.seconds(1)
+
+    /// When so many cgroups are new that it is time to look which are gone; nil when there are not.
+    ///
+    /// Where they come and go by the thousand, what the kernel holds of those that are gone must not grow until then.
+    var earlySweep: Instant? {
+        guard broker.knownCgroups.count >= resources.keptCgroups + Self.sweepEarly else { return nil }
+        return resources.swept + Self.sweepPause
+    }
+
+    /// Forgets all cgroups that are gone.
+    func sweepAll(at now: Instant) {
+        let known = broker.knownCgroups
+        resources.swept = now
+        resources.keptCgroups = known.count
+        sweep(known[...])
+    }
 
     /// Forgets cgroups that are gone, some at a time, each time in one transaction.
-    func sweep(_ ids: ArraySlice<UInt64>) {
+    private func sweep(_ ids: ArraySlice<UInt64>) {
         let gone = ids.prefix(Self.sweepRound).filter { id in
             // Not by asking for the path: that takes a descriptor, and without one every cgroup would seem to be gone.
             broker.path(ofCgroup: id).map { cgroups.isGone(id, from: $0) } ?? true
@@ -168,9 +198,30 @@ extension Daemon {
             perform(broker.forget(cgroup: id), flushing: false)
             if let path = cgroupPaths.removeValue(forKey: id) { inspector.forget(cgroup: path) }
         }
+        resources.keptCgroups -= gone.count
         if !gone.isEmpty { flush() }
         let rest = ids.dropFirst(Self.sweepRound)
         guard !rest.isEmpty else { return }
         afterPackets { [unowned self] in sweep(rest) }
+    }
+}
+
+extension CgroupGap {
+    fileprivate var cause: String {
+        switch self {
+        case .watches: "no more cgroups can be watched, so new ones are found late or not at all"
+        case .room(let limit): "there are more than \(limit) cgroups"
+        case .unreadable(let error): "the cgroups cannot be read (\(error))"
+        case .lost: "cgroups came and went faster than the kernel told of them"
+        }
+    }
+
+    fileprivate var mend: String {
+        switch self {
+        case .watches: "raise fs.inotify.max_user_watches"
+        case .room: "remove some, or give egressd CAP_DAC_READ_SEARCH"
+        case .unreadable: "it is tried again"
+        case .lost: "they are read again; raise fs.inotify.max_queued_events if this comes back"
+        }
     }
 }

@@ -26,9 +26,10 @@ extension Daemon {
             perform(broker.tick(at: now))
             watchResources(at: now)
             clearAhead()
+            if let due = earlySweep, due <= now { sweepAll(at: now) }
             // While the record cannot be written somebody waits to hear that it can.
             let look = isRecordInTrouble ? now + .seconds(1) : nil
-            if let next = [broker.nextDeadline, look].compactMap(\.self).min() {
+            if let next = [broker.nextDeadline, look, earlySweep].compactMap(\.self).min() {
                 setTimer(max(next, now + .milliseconds(1)))
             }
         }
@@ -37,8 +38,9 @@ extension Daemon {
 
     func scheduleSweep() {
         _ = loop.schedule(after: .seconds(10)) { [unowned self] in
-            watchResources(at: Clock.now())
-            sweep(broker.knownCgroups[...])
+            let now = Clock.now()
+            watchResources(at: now)
+            sweepAll(at: now)
             scheduleSweep()
         }
     }

@@ -51,7 +51,7 @@ extension NameService {
 
     /// Listens again, once the helper has made what that takes.
     private func relisten() {
-        guard sockets.isStocked else { return }
+        guard sockets.isStocked else { return relistenLater() }
         do throws(Errno) {
             for server in servers { try server.renew(from: sockets) }
             for listener in listeners { try listener.renew(from: sockets) }
@@ -62,7 +62,20 @@ extension NameService {
             Log.error("the resolver's port: \(error)")
             for registration in listening.values { daemon.loop.remove(registration) }
             listening = [:]
-            daemon.loop.schedule(after: Self.retry) { [unowned self] in if !isListening { relisten() } }
+            relistenLater()
+        }
+    }
+
+    /// Tries again in a while: the helper may have had no descriptor left for some of what was asked.
+    private func relistenLater() {
+        guard !isRelisteningLater else { return }
+        isRelisteningLater = true
+        daemon.loop.schedule(after: Self.retry) { [unowned self] in
+            isRelisteningLater = false
+            guard !isListening else { return }
+            // One that is gone is noticed by its hang-up.
+            try? sockets.restock()
+            relisten()
         }
     }
 }

@@ -95,16 +95,10 @@ extension NameService {
         do throws(Errno) {
             return try listener.accept()
         } catch {
-            guard let registration = listening[listener.descriptor] else { return nil }
-            try? daemon.loop.change(registration, to: [])
-            listenSoon(registration)
+            if let registration = listening[listener.descriptor] {
+                try? daemon.loop.pause(registration, for: .milliseconds(100))
+            }
             return nil
-        }
-    }
-
-    private func listenSoon(_ registration: Registration) {
-        daemon.loop.schedule(after: .milliseconds(100)) { [unowned self] in
-            do { try daemon.loop.change(registration, to: .read) } catch { listenSoon(registration) }
         }
     }
 

@@ -35,6 +35,7 @@ final class NameService {
     let sockets: InternetSockets
     var listening: [Int32: Registration] = [:]
     var helperWatch: Registration?
+    var isRelisteningLater = false
     var waiting: [UInt64: Waiting] = [:]
     private var nextToken: UInt64 = 1
     var exchanges: [UInt64: Exchange] = [:]

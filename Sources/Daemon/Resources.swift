@@ -32,6 +32,9 @@ struct Resources {
     var connectionDrops: UInt64?
     /// What both clocks said at the last look.
     var moment: Moment?
+    /// When the last look at all cgroups began, and how many of them were not gone.
+    var swept = Instant(nanoseconds: 0)
+    var keptCgroups = 0
     /// Why the record could not be written at the last look, and since when.
     var recordProblem: (text: String, since: WallTime)?
     /// When it was last logged that what is about to be refused cannot be written down.

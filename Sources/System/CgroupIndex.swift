@@ -7,8 +7,10 @@ import Model
 /// is large. The kernel tells of a cgroup before mkdir(2) returns to its maker, so before any socket is opened in it. What
 /// this knows is only where to look: every answer is compared with the id that the kernel has at that path now.
 ///
-/// Where watches run out (fs.inotify.max_user_watches) or events were lost, the tree is read again when an id is not
-/// found, for at most a tenth of the time; an id that is not found meanwhile is unknown.
+/// Where that does not hold (`CgroupGap`) the tree is read again when an id is not found, for at most a tenth of the time;
+/// an id that is not found meanwhile is unknown. So is what lies in a cgroup into which its owner lets nobody look: those
+/// are tried again when an id is not found. Changes of permissions are not watched, for whoever owns a cgroup could make
+/// them faster than they are read.
 final class CgroupIndex {
     private struct Node {
         /// 0 for the root.
@@ -16,11 +18,17 @@ final class CgroupIndex {
         var name: String
         var watch: Int32
         var children: [String: UInt64] = [:]
+        /// It waits in `closed`.
+        var isClosed = false
     }
 
     /// The most cgroups that are kept: what is beyond them is unknown.
     private static let limit = 1 << 17
     private static let bufferSize = 65536
+    /// How many buffers are read before questions are answered: about as much as the kernel keeps.
+    private static let round = 16
+    /// How many cgroups that were closed are tried at once.
+    private static let closedRound = 256
 
     private let mountPoint: String
     private let directory: Int32
@@ -29,8 +37,14 @@ final class CgroupIndex {
     private var nodes: [UInt64: Node] = [:]
     private var watched: [Int32: UInt64] = [:]
     private var root: UInt64 = 0
-    /// Whether everything is watched and no event was lost since it was read.
-    private(set) var isComplete = false
+    /// Why not everything is known; nil also before the tree was read.
+    private(set) var gap: CgroupGap?
+    /// Events that came before the last question may not be taken in yet.
+    private(set) var isBehind = false
+    /// Cgroups into which their owners let nobody look, those that waited longest first; some may be gone.
+    private var closed: [UInt64] = []
+    /// What could not be watched last.
+    private var unwatched = ""
     private var nextReading = Instant(nanoseconds: 0)
     private var buffer: [UInt8] = []
 
@@ -51,13 +65,42 @@ final class CgroupIndex {
     func path(of id: UInt64) -> String? {
         catchUp()
         if let path = confirmed(id) { return path }
-        guard !isComplete else { return nil }
-        let now = Clock.now()
-        guard now >= nextReading else { return nil }
-        readAll()
+        let helps = isBehind || nodes.isEmpty || (gap.map { mayFindMore($0) } ?? false)
+        guard helps || !closed.isEmpty else { return nil }
+        return afterPause { helps ? readAll() : lookAgain() } ? confirmed(id) : nil
+    }
+
+    /// Reads the tree again where that may make it complete; why it is not, nil when it is.
+    func repair() -> CgroupGap? {
+        catchUp()
+        guard let gap, mayBeOver(gap) else { return gap }
+        _ = afterPause(readAll)
+        return self.gap
+    }
+
+    /// Does something for at most a tenth of the time; false when it is too early for that.
+    private func afterPause(_ body: () -> Void) -> Bool {
+        let begin = Clock.now()
+        guard begin >= nextReading else { return false }
+        body()
         let end = Clock.now()
-        nextReading = end + Instant.Span(nanoseconds: 9 * (end - now).nanoseconds)
-        return confirmed(id)
+        nextReading = end + Instant.Span(nanoseconds: 9 * (end - begin).nanoseconds)
+        return true
+    }
+
+    /// Whether reading the tree again finds what is not known.
+    private func mayFindMore(_ gap: CgroupGap) -> Bool {
+        if case .room(let limit) = gap { nodes.count < limit } else { true }
+    }
+
+    /// Whether reading the tree again is likely to leave no gap.
+    private func mayBeOver(_ gap: CgroupGap) -> Bool {
+        switch gap {
+        case .watches: unsafe clx_watch_entries(descriptor, mountPoint + unwatched) != -ENOSPC
+        // Not for each one that comes and goes at the limit.
+        case .room(let limit): nodes.count <= limit - limit / 16
+        case .unreadable, .lost: true
+        }
     }
 
     private func confirmed(_ id: UInt64) -> String? {
@@ -83,18 +126,22 @@ final class CgroupIndex {
     // ---- Reading
 
     private func readAll() {
-        nodes.removeAll(keepingCapacity: true)
-        watched.removeAll(keepingCapacity: true)
-        isComplete = true
-        root = 0
         var file = clx_file()
-        let watch = watch("")
-        guard unsafe clx_stat(directory, ".", 0, &file) >= 0 else {
-            isComplete = false
+        do throws(Errno) {
+            // Whether there is a descriptor at all.
+            _ = try FileDescriptor.open(".", [.read, .directory], in: directory)
+            try Errno.check(unsafe clx_stat(directory, ".", 0, &file))
+        } catch {
+            // What is known stays: most of it still holds, and every answer is compared with what is there.
+            gap = .unreadable(error)
             return
         }
+        nodes.removeAll(keepingCapacity: true)
+        watched.removeAll(keepingCapacity: true)
+        closed = []
+        gap = nil
         root = file.inode
-        insert(Node(parent: 0, name: "", watch: watch), as: root)
+        insert(Node(parent: 0, name: "", watch: watch("")), as: root)
         readChildren(of: root, at: "")
     }
 
@@ -103,37 +150,43 @@ final class CgroupIndex {
         // In steps and not by recursion: a tree may be deeper than the stack.
         var open = [(id: id, path: path)]
         while let (id, path) = open.popLast() {
-            guard let names = subdirectories(of: path) else { continue }
-            for name in names {
-                if let child = add(name, to: id, at: path) { open.append((child, "\(path)/\(name)")) }
+            do throws(Errno) {
+                for name in try subdirectories(of: path) {
+                    if let child = add(name, to: id, at: path) { open.append((child, "\(path)/\(name)")) }
+                }
+            } catch {
+                miss(error, in: id)
             }
         }
     }
 
     /// Adds one cgroup; its id when there is something below it that is not known yet.
     private func add(_ name: String, to parent: UInt64, at path: String) -> UInt64? {
+        guard let known = nodes[parent].map({ $0.children[name] }) else { return nil }
+        guard known != nil || nodes.count < limit else {
+            gap = .room(limit)
+            return nil
+        }
         let path = "\(path)/\(name)"
         // Watched before it is looked at: what comes in between is told twice and not missed.
         let watch = watch(path)
         var file = clx_file()
         let found = unsafe clx_stat(directory, String(path.dropFirst()), AT_SYMLINK_NOFOLLOW, &file)
-        guard found >= 0, nodes[parent] != nil else { return nil }
-        if let known = nodes[parent]?.children[name] {
+        guard found >= 0 else {
+            miss(Errno(-found), in: parent)
+            return nil
+        }
+        if let known {
             if known == file.inode {
                 guard watch >= 0, nodes[known]?.watch != watch else { return nil }
-                // Its owner lets others look into it again.
-                nodes[known]?.watch = watch
-                watched[watch] = known
+                setWatch(watch, of: known)
                 return known
             }
             remove(known)
         }
-        guard nodes.count < limit else {
-            isComplete = false
-            return nil
-        }
         nodes[parent]?.children[name] = file.inode
         insert(Node(parent: parent, name: name, watch: watch), as: file.inode)
+        if watch == -EACCES { close(file.inode) }
         // Two links and one for every directory in it.
         return file.links == 2 ? nil : file.inode
     }
@@ -141,9 +194,54 @@ final class CgroupIndex {
     /// Watches a cgroup; negative when that cannot be.
     private func watch(_ path: String) -> Int32 {
         let watch = unsafe clx_watch_entries(descriptor, mountPoint + path)
-        // One that is gone, or into which its owner lets nobody look, is not found by reading the tree again either.
-        if watch < 0, watch != -ENOENT, watch != -EACCES { isComplete = false }
+        if watch == -ENOSPC {
+            gap = .watches
+            unwatched = path
+        } else if watch < 0 {
+            miss(Errno(-watch), in: nil)
+        }
         return watch
+    }
+
+    /// Notes why a cgroup, or what is in it, could not be looked at.
+    private func miss(_ error: Errno, in id: UInt64?) {
+        switch error.code {
+        // It is gone, or no path is short enough to lead there: reading the tree again does not find it either.
+        case ENOENT, ENOTDIR, ENODEV, ENAMETOOLONG: break
+        case EACCES: if let id { close(id) }
+        default: gap = .unreadable(error)
+        }
+    }
+
+    // ---- What owners hide
+
+    private func close(_ id: UInt64) {
+        guard nodes[id]?.isClosed == false else { return }
+        nodes[id]?.isClosed = true
+        closed.append(id)
+        // One that is hidden and removed over and over must not fill the memory.
+        if closed.count > 2 * nodes.count { closed.removeAll { nodes[$0] == nil } }
+    }
+
+    /// Looks again into some cgroups whose owners let nobody look.
+    private func lookAgain() {
+        let round = closed.prefix(Self.closedRound)
+        closed.removeFirst(round.count)
+        for id in round {
+            guard let node = nodes[id], let path = place(of: id) else { continue }
+            nodes[id]?.isClosed = false
+            if node.watch < 0 {
+                let watch = watch(path)
+                if watch >= 0 { setWatch(watch, of: id) }
+            }
+            // Closes it again when that is still so.
+            readChildren(of: id, at: path)
+        }
+    }
+
+    private func setWatch(_ watch: Int32, of id: UInt64) {
+        nodes[id]?.watch = watch
+        watched[watch] = id
     }
 
     private func insert(_ node: Node, as id: UInt64) {
@@ -162,12 +260,9 @@ final class CgroupIndex {
         }
     }
 
-    private func subdirectories(of path: String) -> [String]? {
+    private func subdirectories(of path: String) throws(Errno) -> [String] {
         let place = path.isEmpty ? "." : String(path.dropFirst())
-        guard let opened = try? FileDescriptor.open(place, [.read, .directory], in: directory) else {
-            // Gone, or its owner lets nobody look: what is in there stays unknown.
-            return nil
-        }
+        let opened = try FileDescriptor.open(place, [.read, .directory], in: directory)
         var capacity = 16384
         while true {
             var length = 0
@@ -181,41 +276,37 @@ final class CgroupIndex {
                     String(decoding: name.map(UInt8.init(bitPattern:)), as: UTF8.self)
                 }
             }
-            guard length == -Int(ERANGE), capacity < 1 << 26 else { return nil }
+            guard length == -Int(ERANGE), capacity < 1 << 26 else { throw Errno(Int32(clamping: -length)) }
             capacity *= 4
         }
     }
 
     // ---- Events
 
-    /// Takes in what came and went since the last time.
+    /// Takes in what came and went since the last time, of very much only a part: somebody may make more meanwhile.
     func catchUp() {
+        isBehind = false
         guard !nodes.isEmpty else { return }
-        buffer.removeAll(keepingCapacity: true)
-        while let count = try? UnixSocket.receive(on: descriptor, into: &buffer, limit: Self.bufferSize), count > 0 {
+        for _ in 0..<Self.round {
+            buffer.removeAll(keepingCapacity: true)
+            guard let count = try? UnixSocket.receive(on: descriptor, into: &buffer, limit: Self.bufferSize), count > 0
+            else { return }
             var events = WatchEvents()
             while let event = unsafe events.next(in: buffer.span.bytes) { take(event) }
-            buffer.removeAll(keepingCapacity: true)
         }
+        isBehind = true
     }
 
     private func take(_ event: WatchEvents.Event) {
-        if event.isOverflow { isComplete = false }
+        if event.isOverflow, gap == nil { gap = .lost }
         guard let id = watched[event.watch] else { return }
         if event.isIgnored { watched[event.watch] = nil }
         guard let name = event.name, event.isDirectory else { return }
         if event.isRemoval {
             // A younger one of the same name is told of next.
             if let child = nodes[id]?.children[name] { remove(child) }
-        } else if event.isCreation || isHidden(name, in: id), let path = place(of: id),
-            let child = add(name, to: id, at: path)
-        {
+        } else if event.isCreation, let path = place(of: id), let child = add(name, to: id, at: path) {
             readChildren(of: child, at: "\(path)/\(name)")
         }
-    }
-
-    private func isHidden(_ name: String, in parent: UInt64) -> Bool {
-        guard let child = nodes[parent]?.children[name], let node = nodes[child] else { return false }
-        return node.watch < 0
     }
 }

@@ -63,6 +63,11 @@ package struct CgroupTree {
     /// Takes in which cgroups came and went, so that the next question for one is answered soon.
     package func catchUp() { index?.catchUp() }
 
+    /// Makes up for cgroups that are not known, where that is possible by now; why some are still not.
+    ///
+    /// Never for long at a time, so it may be called over and over. Nil when all are known, or nobody asked yet.
+    package func repair() -> CgroupGap? { index?.repair() }
+
     /// The path of a cgroup by its 64-bit id; nil when it is gone.
     package func path(of id: UInt64) -> String? {
         if let index { return index.path(of: id) }

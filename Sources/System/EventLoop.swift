@@ -79,6 +79,23 @@ package final class EventLoop {
         try Errno.check(clx_epoll_modify(epoll.rawValue, descriptor, interest.rawValue, registration.data))
     }
 
+    /// Waits for nothing but a hang-up for this long, and then for something to read again, unless it was removed meanwhile.
+    ///
+    /// For what is ready and cannot be served just then: the loop would spin.
+    package func pause(_ registration: Registration, for span: Instant.Span) throws(Errno) {
+        try change(registration, to: [])
+        schedule(after: span) { [unowned self] in resume(registration, orAfter: span) }
+    }
+
+    private func resume(_ registration: Registration, orAfter span: Instant.Span) {
+        guard isCurrent(registration) else { return }
+        do throws(Errno) {
+            try change(registration, to: .read)
+        } catch {
+            schedule(after: span) { [unowned self] in resume(registration, orAfter: span) }
+        }
+    }
+
     /// Watches no longer; nothing when it was removed before.
     package func remove(_ registration: Registration) {
         guard isCurrent(registration) else { return }
@@ -115,6 +132,9 @@ package final class EventLoop {
     package func schedule(after span: Instant.Span, _ handler: @escaping () -> Void) -> TimerToken {
         schedule(at: Clock.now() + span, handler)
     }
+
+    /// How many timers are set.
+    package var timerCount: Int { timers.count }
 
     /// Forgets a timer; nothing when it has fired.
     package func cancel(_ token: TimerToken) { timers.remove(token) }

@@ -26,18 +26,18 @@ package final class InternetSockets {
         var batch: Int { isStream ? 8 : Int(CLX_PASSED_MAX) }
     }
 
-    /// How long the helper may take to answer when nothing is ready any more.
-    private static let patience: Int64 = 200
+    /// How long the helper may take to answer when nothing is ready any more: every packet waits meanwhile.
+    private static let patience = Instant.Span.milliseconds(50)
     /// How long at the start, when it may have to be started.
-    private static let firstPatience: Int64 = 10_000
+    private static let firstPatience = Instant.Span.seconds(10)
 
     /// Where the helper listens; nil without one.
     package let path: String?
     private var connection: Int32 = -1
     private var ready: [Kind: [Int32]] = [:]
     private var awaited: Set<Kind> = []
-    /// When waiting for the helper may be tried again.
-    private var nextWait = Instant(nanoseconds: 0)
+    /// The helper was waited for in vain, and has not answered since.
+    private var isSilent = false
 
     /// The helper's process, as the kernel tells it; nil without a helper.
     package private(set) var helper: Int32?
@@ -51,18 +51,17 @@ package final class InternetSockets {
     package init(helper path: String) throws(Errno) {
         self.path = path
         try connect()
-        try Errno.check(clx_set_receive_timeout(connection, Self.firstPatience))
+        let deadline = Clock.now() + Self.firstPatience
         while !isStocked {
-            guard try receive(waits: true) else { throw .timedOut }
+            guard try receive(until: deadline) else { throw .timedOut }
         }
-        try Errno.check(clx_set_receive_timeout(connection, Self.patience))
     }
 
     deinit { drop() }
 
     /// A socket that is nowhere yet.
     ///
-    /// EPIPE while the helper is gone, EAGAIN when it does not answer in time.
+    /// EPIPE while the helper is gone, EAGAIN when it does not answer in time or has none.
     package func take(_ kind: Kind) throws(Errno) -> FileDescriptor {
         guard path != nil else {
             return try FileDescriptor(checking: clx_internet_socket(kind.isV6, kind.isStream))
@@ -82,7 +81,6 @@ package final class InternetSockets {
         guard let path else { return }
         drop()
         connection = try Errno.check(unsafe clx_messages_connect(path))
-        try Errno.check(clx_set_receive_timeout(connection, Self.patience))
         for kind in Kind.all { try ask(for: kind) }
     }
 
@@ -97,14 +95,23 @@ package final class InternetSockets {
     }
 
     /// Whether one of each kind is there.
-    package var isStocked: Bool { path == nil || Kind.all.allSatisfy { !ready[$0, default: []].isEmpty } }
+    package var isStocked: Bool { missing.isEmpty }
 
+    /// Asks for the kinds of which none is there, again where the helper had none.
+    package func restock() throws(Errno) {
+        for kind in missing { try ask(for: kind) }
+    }
+
+    private var missing: [Kind] { path == nil ? [] : Kind.all.filter { ready[$0, default: []].isEmpty } }
+
+    /// Waits for an answer that brings sockets of a kind.
     private func wait(for kind: Kind) throws(Errno) {
-        guard Clock.now() >= nextWait else { throw .wouldBlock }
-        while ready[kind, default: []].isEmpty {
-            guard try receive(waits: true) else {
-                // A loop that waits for a helper that hangs would stand still itself.
-                nextWait = Clock.now() + .seconds(1)
+        // One that hangs is waited for once: a loop that did so again and again would stand still itself.
+        guard !isSilent else { throw .wouldBlock }
+        let deadline = Clock.now() + Self.patience
+        while awaited.contains(kind) {
+            guard try receive(until: deadline) else {
+                isSilent = true
                 throw .wouldBlock
             }
         }
@@ -120,6 +127,15 @@ package final class InternetSockets {
         if result != -EAGAIN { try Errno.check(result) }
     }
 
+    /// Takes one answer in, if one comes before the deadline; whether one did.
+    private func receive(until deadline: Instant) throws(Errno) -> Bool {
+        let rest = (deadline - Clock.now()).nanoseconds / 1_000_000
+        // No time at all would be no limit to the kernel.
+        guard rest > 0 else { return try receive(waits: false) }
+        try Errno.check(clx_set_receive_timeout(connection, rest))
+        return try receive(waits: true)
+    }
+
     /// Takes one answer in; false when none is there.
     @discardableResult
     private func receive(waits: Bool) throws(Errno) -> Bool {
@@ -131,7 +147,8 @@ package final class InternetSockets {
         if length == -Int(EAGAIN) { return false }
         try Errno.check(length)
         let sockets = passed.prefix(Int(count))
-        guard length > 0 else { throw .brokenPipe }
+        // The end is as empty as a message without bytes, which may carry descriptors.
+        if length == 0, sockets.isEmpty { throw .brokenPipe }
         guard let answer = SocketRequest(bytes.prefix(length)), awaited.remove(answer.kind) != nil,
             sockets.count == answer.count,
             sockets.allSatisfy({ clx_is_internet_socket($0, answer.kind.isV6, answer.kind.isStream) })
@@ -141,6 +158,7 @@ package final class InternetSockets {
             _ = clx_shutdown_write(connection)
             throw .invalidArgument
         }
+        isSilent = false
         if pid > 0 { helper = pid }
         ready[answer.kind, default: []] += sockets
         return true
@@ -150,6 +168,7 @@ package final class InternetSockets {
         for socket in ready.values.joined() { _ = clx_close(socket) }
         ready = [:]
         awaited = []
+        isSilent = false
         helper = nil
         if connection >= 0 { _ = clx_close(connection) }
         connection = -1

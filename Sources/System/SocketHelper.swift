@@ -54,8 +54,8 @@ package final class SocketHelper {
         let socket = client.socket.rawValue
         let length = unsafe clx_message_receive(socket, &bytes, bytes.count, false, &passed, &count, &pid)
         if length == -Int(EAGAIN) { return true }
-        // Nobody has anything to pass to the helper.
-        for descriptor in passed.prefix(Int(length > 0 ? count : 0)) { _ = clx_close(descriptor) }
+        // Nobody has anything to pass to the helper, with an empty message neither.
+        for descriptor in passed.prefix(Int(count)) { _ = clx_close(descriptor) }
         guard length > 0, let request = SocketRequest(bytes.prefix(length)) else { return false }
         var made: [Int32] = []
         defer { for descriptor in made { _ = clx_close(descriptor) } }

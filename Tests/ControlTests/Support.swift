@@ -2,6 +2,7 @@ import Control
 import Glibc
 import Model
 import System
+import TestSupport
 import Testing
 
 /// A server and raw clients on one thread, turned by hand.
@@ -123,27 +124,6 @@ final class RunningServer {
 private func wait(for wakeup: Wakeup) {
     var waiting = pollfd(fd: wakeup.rawValue, events: Int16(POLLIN), revents: 0)
     _ = unsafe poll(&waiting, 1, 10_000)
-}
-
-/// Starts a thread that ends by itself; none of the pool's may be kept waiting.
-func startThread(_ body: @escaping @Sendable () -> Void) {
-    final class Box {
-        let body: @Sendable () -> Void; init(_ body: @escaping @Sendable () -> Void) { self.body = body }
-    }
-    var thread = pthread_t()
-    let box = unsafe Unmanaged.passRetained(Box(body)).toOpaque()
-    let result = unsafe pthread_create(
-        &thread,
-        nil,
-        {
-            guard let box = unsafe $0 else { return nil }
-            unsafe Unmanaged<Box>.fromOpaque(box).takeRetainedValue().body()
-            return nil
-        },
-        box
-    )
-    precondition(result == 0)
-    pthread_detach(thread)
 }
 
 func openDescriptors() -> Int { ProcessInspector.numbers(in: "/proc/self/fd", limit: 65536).numbers.count }

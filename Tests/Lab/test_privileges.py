@@ -5,15 +5,18 @@ import os
 import pathlib
 import signal
 import socket
+import subprocess
 import time
 
 import pytest
 from conftest import JOB, job_policy
 from daemon import policy, rule
+from families import IPV4
 from lab import PYTHON, end
 from names_checks import ask, code, eventually, named_policy, resolve
 from names_world import asker, names_world, site, world  # noqa: F401
 from names_world import daemon as named_daemon  # noqa: F401
+from resources import alarms, warned
 
 OWN_USER = 1777
 HELPER = "system.slice/egressd-sockets.service"
@@ -27,8 +30,9 @@ class Helper:
         self.path = directory / "sockets"
         self.start()
 
-    def start(self) -> None:
-        words = [str(self.ground.egressd), "sockets", "--listen", str(self.path)]
+    def start(self, limit: int = 1024) -> None:
+        """Starts it; it may have this many descriptors, until `prlimit` says something else."""
+        words = ["prlimit", f"--nofile={limit}:1024", str(self.ground.egressd), "sockets", "--listen", str(self.path)]
         self.process = self.ground.spawn(words, cgroup=HELPER, uid=OWN_USER)
         eventually(self.listens, 5, "the helper listens")
 
@@ -44,6 +48,9 @@ class Helper:
         except OSError:
             return False
         return True
+
+    def descriptors(self) -> set[int]:
+        return set(map(int, os.listdir(f"/proc/{self.process.pid}/fd")))
 
     def end(self) -> None:
         end(self.process)
@@ -63,6 +70,12 @@ def modest(daemon, helper):
     daemon.options = ["--sockets", str(helper.path)]
     daemon.runs_as = {"uid": OWN_USER, "capabilities": ("net_admin", "sys_ptrace")}
     return daemon
+
+
+def allow_descriptors(process, count: int | str) -> None:
+    """How many it may have from now on. Its own user may say so, which root may not everywhere."""
+    as_itself = ["setpriv", f"--reuid={OWN_USER}", f"--regid={OWN_USER}", "--clear-groups"]
+    subprocess.run([*as_itself, "prlimit", f"--pid={process.pid}", f"--nofile={count}:"], check=True)
 
 
 def capabilities(process) -> int:
@@ -108,6 +121,49 @@ def test_new_cgroups_are_known_at_once(ground, modest, family):
             other.close()
 
 
+WATCHER = """
+import ctypes, errno, itertools, os
+libc = ctypes.CDLL(None, use_errno=True)
+files = (os.path.join(folder, name).encode() for folder, _, names in os.walk("/usr") for name in names)
+files = [path for path in itertools.islice(files, 20_000) if not os.path.islink(path)]
+# Each instance may watch the same files again.
+while (instance := libc.inotify_init1(0)) >= 0:
+    if any(libc.inotify_add_watch(instance, path, 4) < 0 and ctypes.get_errno() == errno.ENOSPC for path in files):
+        break
+print("full", flush=True)
+input()
+"""
+
+
+def test_watches_that_run_out_are_said(ground, modest):
+    """New cgroups are found all the same, but later; the mend is in the warning, which goes when there are watches again."""
+    glob = ground.glob("training.slice/job@*.service")
+    modest.start({"job": policy("job", glob, user=1001, allow=[rule("storage", IPV4.storage_prefix, [443])])})
+    assert ground.agent("training.slice/job@1.service", uid=1001).tcp(IPV4.storage, 443)["ok"]
+    watcher = ground.spawn(
+        [PYTHON, "-I", "-c", WATCHER], uid=OWN_USER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert watcher.stdout.readline() == "full\n"
+    second = ground.agent("training.slice/job@2.service", uid=1001)
+    assert second.tcp(IPV4.storage, 443)["ok"]
+    # Below one that is not watched nobody tells of it.
+    inner = ground.agent("training.slice/job@2.service/inner/most", uid=1001)
+    assert inner.tcp(IPV4.stranger, 443)["error"] == "ECONNREFUSED"
+    event = modest.wait_event(to=IPV4.stranger, port=443)
+    assert event["process"]["cgroup"].endswith("job@2.service/inner/most"), event
+
+    def is_said():
+        # An idle daemon looks seldom.
+        inner.tcp(IPV4.stranger, next(ports))
+        return warned(modest, "watched", "raise fs.inotify.max_user_watches")
+
+    ports = iter(range(20_000, 30_000))
+    eventually(is_said)
+    assert len(eventually(lambda: alarms(modest, "raise fs.inotify.max_user_watches"))) == 1
+    end(watcher)
+    eventually(lambda: not is_said())
+
+
 def test_names_are_resolved_through_the_helpers_sockets(ground, named_daemon, helper, modest, world, asker, job, site):
     world.set(("*.lab.test", site.type, 300, [site.first]))
     modest.start({"job": named_policy(ground, "*.lab.test")})
@@ -141,6 +197,22 @@ def test_a_helper_that_hangs_does_not_stop_the_daemon(ground, named_daemon, help
     helper.process.send_signal(signal.SIGCONT)
     assert {code(one) for one in waiting.wait()["answers"]} <= {"NOERROR", "SERVFAIL", "timeout"}
     eventually(lambda: code(ask(asker, site, "later.lab.test")) == "NOERROR", 8)
+
+
+def test_a_helper_that_had_no_descriptor_left_is_asked_again(named_daemon, helper, modest, ground, world, asker, site):
+    world.set(("*.lab.test", site.type, 300, [site.first]))
+    modest.start({"job": named_policy(ground, "*.lab.test")})
+    resolve(asker, site, "first.lab.test")
+    taken = helper.descriptors()
+    helper.process.send_signal(signal.SIGKILL)
+    eventually(lambda: "helper that makes sockets is gone" in modest.log(), 3)
+    # There is room for the connection of the daemon, and for nothing else.
+    helper.start(limit=max(taken) + 1)
+    eventually(lambda: helper.descriptors() == taken and time.sleep(0.3) is None and helper.descriptors() == taken, 5)
+    assert "names are resolved" not in modest.log()
+    allow_descriptors(helper.process, 1024)
+    eventually(lambda: "names are resolved" in modest.log(), 5)
+    assert resolve(asker, site, "later.lab.test") == [site.first]
 
 
 def test_the_helper_makes_sockets_and_nothing_else(helper):

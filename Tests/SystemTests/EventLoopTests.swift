@@ -163,6 +163,33 @@ import Testing
         #expect(told == [.write, .read])
     }
 
+    @Test func aPauseEndsByItselfOrWithTheRegistration() throws {
+        let loop = try EventLoop()
+        let pair = try UnixSocket.pair()
+        let left = FileDescriptor(pair[0])
+        let right = FileDescriptor(pair[1])
+        var told = 0
+        let registration = try loop.add(left.rawValue, .read) { _ in told += 1 }
+        _ = try UnixSocket.send(on: right.rawValue, [1])
+        try loop.pause(registration, for: .milliseconds(20))
+        try loop.runOnce(wait: false)
+        #expect(told == 0)
+        while told == 0 { try loop.runOnce() }
+        #expect(loop.timerCount == 0)
+        try loop.pause(registration, for: .milliseconds(20))
+        loop.remove(registration)
+        // The next one in its place is not touched.
+        let next = try loop.add(left.rawValue, .write) { _ in }
+        try loop.change(next, to: [])
+        for _ in 0..<10 where loop.timerCount > 0 { try loop.runOnce() }
+        #expect(loop.timerCount == 0)
+        #expect(told == 1)
+        try loop.runOnce(wait: false)
+        #expect(told == 1)
+        #expect(throws: Errno(EBADF)) { try loop.pause(registration, for: .milliseconds(20)) }
+        #expect(loop.timerCount == 0)
+    }
+
     @Test func aHangUpIsToldWithoutInterest() throws {
         let loop = try EventLoop()
         let pair = try UnixSocket.pair()
