@@ -83,6 +83,7 @@ extension Daemon {
                     address: pin.address,
                     learned: pin.learned,
                     expires: wall + (pin.expiry - now),
+                    hasEnded: pin.hasEnded,
                 )
             },
         )
@@ -96,7 +97,8 @@ extension Daemon {
             name: row.name,
             address: row.address,
             learned: row.learned,
-            expiry: now + .milliseconds(min(left, 86_400_000)),
+            expiry: row.hasEnded ? now : now + .milliseconds(min(left, 86_400_000)),
+            hasEnded: row.hasEnded,
         )
     }
 }
