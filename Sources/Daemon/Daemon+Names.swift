@@ -18,6 +18,7 @@ extension Daemon {
         do {
             try table.setRedirecting(!isRedirecting, of: layout)
             isRedirecting.toggle()
+            ruleset?.learn()
             warnings["names"] = nil
         } catch {
             warnings["names"] = "requests for names are refused: \(error)"

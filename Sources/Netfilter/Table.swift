@@ -66,8 +66,10 @@ package final class Table {
     let socket: Int32
     let transaction: Transaction
     package let features: Features
-    /// Who hears what others do to the table; does not listen during large transactions.
+    /// Who hears what others do to the table; does not listen during transactions with many elements.
     package var watch: RulesetWatch?
+    /// Whether it does: nothing is missed then, and the kernel keeps 4 KiB for each element until the end.
+    package var listensThrough = false
 
     // NFT_TABLE_F_OWNER and NFT_TABLE_F_PERSIST of include/uapi/linux/netfilter/nf_tables.h.
     static let owner: UInt32 = 0x2
