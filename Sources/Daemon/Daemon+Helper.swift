@@ -58,9 +58,13 @@ extension Daemon {
             cgroups.catchUp()
             guard let registration else { return }
             try? loop.change(registration, to: [])
-            loop.schedule(after: .milliseconds(100)) { [unowned self] in
-                try? loop.change(registration, to: .read)
-            }
+            followSoon(registration)
+        }
+    }
+
+    private func followSoon(_ registration: Registration) {
+        loop.schedule(after: .milliseconds(100)) { [unowned self] in
+            do { try loop.change(registration, to: .read) } catch { followSoon(registration) }
         }
     }
 }
