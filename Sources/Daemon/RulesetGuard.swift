@@ -108,7 +108,8 @@ final class RulesetGuard {
             own = try reader.own()
         } catch {
             Log.warning("\(error); what others changed is looked for again")
-            unsettled = heard
+            // What is known to be ours does not wait for that.
+            if isOurs { putBack(since: now, heard) } else { unsettled = heard }
             return hear(at: now + (pause ?? Self.missPauses.first))
         }
         // Taken back first: what is missed from here on is another time.
