@@ -11,13 +11,23 @@ package struct PinSummary: Hashable, Sendable {
     package let learned: WallTime
     /// Until when a new connection may use it, on the monotonic clock.
     package let expiry: Instant
+    /// Whether no new connection may use it any more, whatever the date becomes: it is for those that are open.
+    package let hasEnded: Bool
 
-    package init(workload: String, name: DomainName, address: IPAddress, learned: WallTime, expiry: Instant) {
+    package init(
+        workload: String,
+        name: DomainName,
+        address: IPAddress,
+        learned: WallTime,
+        expiry: Instant,
+        hasEnded: Bool = false,
+    ) {
         self.workload = workload
         self.name = name
         self.address = address
         self.learned = learned
         self.expiry = expiry
+        self.hasEnded = hasEnded
     }
 }
 
@@ -55,11 +65,13 @@ extension Broker {
             let ports = ports(name, address, of: workload)
             changes += extend(pin, ports, identity, &table, at: now)
             for gone in evicted {
+                let ended = end(gone, in: &table, of: workload.name, at: now)
+                saved.append(ended.saved)
+                dropped += ended.dropped
                 // What the new one needs as well stays.
                 let isCovered =
                     gone.address == address && table.elements[address, default: [:]].keys.allSatisfy(ports.contains)
                 if !isCovered { changes += renew(gone.address, of: workload, identity, &table, at: now).changes }
-                dropped.append(summary(gone, workload.name))
             }
             saved.append(summary(pin, workload.name))
             pinsDue.add(PinKey(workload: workload.name, name: name, address: address), at: expiry)
@@ -72,6 +84,30 @@ extension Broker {
 
     private func summary(_ pin: Pin, _ workload: String) -> PinSummary {
         PinSummary(workload: workload, name: pin.name, address: pin.address, learned: pin.learned, expiry: pin.expiry)
+    }
+
+    private func summary(_ tie: Tie, _ workload: String, at now: Instant) -> PinSummary {
+        PinSummary(
+            workload: workload,
+            name: tie.name,
+            address: tie.address,
+            learned: tie.learned,
+            expiry: now,
+            hasEnded: true,
+        )
+    }
+
+    /// Takes a pin away whose time is up, or whose place another one has; what is open by it stays tied to its name, under
+    /// the next daemon too.
+    private func end(_ pin: Pin, in table: inout PinTable, of workload: String, at now: Instant) -> (
+        saved: PinSummary, dropped: [PinSummary]
+    ) {
+        let gone = table.end(pin, isStored: true)
+        let tie = Tie(name: pin.name, address: pin.address, learned: pin.learned, isStored: true)
+        return (
+            summary(tie, workload, at: now),
+            gone.filter(\.isStored).map { summary($0, workload, at: now) }
+        )
     }
 
     /// What of a pin goes into the kernel: its ports, where the policy lets every program of the workload use them.
@@ -182,6 +218,9 @@ extension Broker {
     /// Lets go of the pins whose time is up; what is open by them stays.
     mutating func endPins(at now: Instant) -> [BrokerAction] {
         var actions: [BrokerAction] = []
+        var saved = endedMeanwhile.saved
+        var dropped = endedMeanwhile.dropped
+        endedMeanwhile = ([], [])
         for key in pinsDue.take(until: now) {
             guard let pin = pins[key.workload]?.pin(key.name, key.address) else { continue }
             guard pin.expiry <= now else {
@@ -191,12 +230,14 @@ extension Broker {
             guard let workload = policies[key.workload], let assignment = assignments[key.workload],
                 var table = pins.removeValue(forKey: key.workload)
             else { continue }
-            table.remove(pin)
+            let ended = end(pin, in: &table, of: key.workload, at: now)
+            saved.append(ended.saved)
+            dropped += ended.dropped
             let changes = renew(key.address, of: workload, assignment.identity, &table, at: now).changes
             pins[key.workload] = table
             if !changes.isEmpty { actions.append(.change(changes)) }
-            actions.append(.savePins([], dropped: [summary(pin, key.workload)]))
         }
+        if !saved.isEmpty || !dropped.isEmpty { actions.append(.savePins(saved, dropped: dropped)) }
         return actions
     }
 
@@ -209,12 +250,18 @@ extension Broker {
         else { return ([], [], false) }
         knownNames[assignment.identity] = nil
         var dropped: [PinSummary] = []
+        var isNarrower = false
         for pin in table.all where !isAllowed(pin.name, of: workload) {
-            table.remove(pin)
+            let gone = table.end(pin, isStored: false)
+            dropped += gone.filter(\.isStored).map { summary($0, name, at: now) }
             dropped.append(summary(pin, name))
+            isNarrower = true
+        }
+        for tie in table.ties where tie.isStored && !isAllowed(tie.name, of: workload) {
+            table.forgetStored(tie)
+            dropped.append(summary(tie, name, at: now))
         }
         var changes: [ElementChange] = []
-        var isNarrower = !dropped.isEmpty
         for address in Set(table.all.map(\.address)).union(table.elements.keys) {
             let renewed = renew(address, of: workload, assignment.identity, &table, at: now)
             changes += renewed.changes
@@ -236,27 +283,48 @@ extension Broker {
                 remove: ports.filter { now < $0.value }.map { Self.element(identity, address, $0.key) },
             )
         }
-        return (changes.filter { !$0.remove.isEmpty }, table.all.map { summary($0, name) })
+        let ties = table.ties.filter(\.isStored).map { summary($0, name, at: now) }
+        return (changes.filter { !$0.remove.isEmpty }, table.all.map { summary($0, name) } + ties)
     }
 
     private func isAllowed(_ name: DomainName, of workload: Workload) -> Bool {
         workload.decide(name: name, type: "A").verdict == .allow || grant(for: workload.name, name) != nil
     }
 
-    /// Takes up the pins of an earlier daemon, those that the policy still allows.
+    /// Takes up the pins of an earlier daemon, those that the policy still allows; the last to end first.
+    ///
+    /// What has ended is for the connections that are open; what of that is to be stored otherwise comes with the next `tick`.
     package mutating func restore(_ earlier: [PinSummary], at now: Instant) -> [ElementChange] {
         var changes: [ElementChange] = []
         for (name, summaries) in Dictionary(grouping: earlier, by: \.workload) {
-            guard let workload = policies[name], let assignment = assignments[name] else { continue }
+            guard let workload = policies[name], let assignment = assignments[name] else {
+                endedMeanwhile.dropped += summaries
+                continue
+            }
             var table = PinTable()
-            for summary in summaries where now < summary.expiry && isAllowed(summary.name, of: workload) {
+            // Those that end first come first here, as they did to the earlier daemon.
+            for earlier in summaries.reversed() {
+                guard isAllowed(earlier.name, of: workload) else {
+                    endedMeanwhile.dropped.append(earlier)
+                    continue
+                }
                 let pin = Pin(
-                    name: summary.name,
-                    address: summary.address,
-                    learned: summary.learned,
-                    expiry: summary.expiry
+                    name: earlier.name,
+                    address: earlier.address,
+                    learned: earlier.learned,
+                    expiry: earlier.expiry,
                 )
-                _ = table.add(pin)
+                guard !earlier.hasEnded, now < earlier.expiry else {
+                    let ended = end(pin, in: &table, of: name, at: now)
+                    if !earlier.hasEnded { endedMeanwhile.saved.append(ended.saved) }
+                    endedMeanwhile.dropped += ended.dropped
+                    continue
+                }
+                for gone in table.add(pin) {
+                    let ended = end(gone, in: &table, of: name, at: now)
+                    endedMeanwhile.saved.append(ended.saved)
+                    endedMeanwhile.dropped += ended.dropped
+                }
                 pinsDue.add(PinKey(workload: name, name: pin.name, address: pin.address), at: pin.expiry)
                 remindOf(pin, of: workload, at: now)
             }
@@ -275,6 +343,14 @@ extension Broker {
             (pins[name]?.all ?? []).map { summary($0, name) }.sorted {
                 ($0.name, $0.address.description) < ($1.name, $1.address.description)
             }
+        }
+    }
+
+    /// What a new record is given: the pins, and what open connections need of those that have ended.
+    package func storedPins(at now: Instant) -> [PinSummary] {
+        pins.flatMap { name, table in
+            table.all.map { summary($0, name) }
+                + table.ties.filter(\.isStored).map { summary($0, name, at: now) }
         }
     }
 

@@ -123,6 +123,8 @@ package struct Broker {
     var flightWindows: [Identity: [FlightWindow.Key: FlightWindow]] = [:]
     var pins: [String: PinTable] = [:]
     var pinsDue = Agenda<PinKey>()
+    /// Of the pins that were taken up: what is to be stored otherwise.
+    var endedMeanwhile: (saved: [PinSummary], dropped: [PinSummary]) = ([], [])
     var reminders: [Reminder: Instant] = [:]
     var remindersDue = Agenda<Reminder>()
     /// Packets that were dropped without an event: the last ones of closed sockets, and those that met no answer.
@@ -238,6 +240,7 @@ package struct Broker {
         for grant in grants.values where grant.state == .active { note(grant.expiry) }
         for window in nameWindows.values { note(window.closes) }
         if let due = pinsDue.earliest { note(due) }
+        if !endedMeanwhile.saved.isEmpty || !endedMeanwhile.dropped.isEmpty { note(Instant(nanoseconds: 0)) }
         if let due = remindersDue.earliest { note(due) }
         if let due = flows.earliest { note(due) }
         for windows in flightWindows.values { for window in windows.values { note(window.closes) } }

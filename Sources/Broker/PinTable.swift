@@ -9,6 +9,15 @@ struct Pin: Hashable {
     var expiry: Instant
 }
 
+/// What a pin that ended was for: an open connection stays tied to the name it was opened for.
+struct Tie: Hashable {
+    let name: DomainName
+    let address: IPAddress
+    let learned: WallTime
+    /// Whether the next daemon is to know of it, too.
+    var isStored: Bool
+}
+
 /// A port of a transport.
 package struct ServicePort: Hashable, Sendable {
     package let transport: Transport
@@ -24,50 +33,58 @@ package struct ServicePort: Hashable, Sendable {
 struct PinTable {
     /// At most this many addresses a name; the oldest go.
     static let addressLimit = 64
-    /// At most this many names an address; the oldest go.
+    /// At most this many names an address; those that end first go.
     ///
     /// All names of a wildcard may be one address, and every one is looked at when it is asked for.
     static let nameLimit = 64
     /// At most this many pins a workload; the oldest go.
     static let limit = 16_384
-    /// At most this many addresses are remembered for the connections that are still open to them.
-    static let lapsedLimit = 4096
+    /// At most this many names of addresses are remembered for the connections that are still open to them; those whose pins
+    /// ended first go.
+    static let tieLimit = 4096
 
     private(set) var byName: [DomainName: [Pin]] = [:]
+    /// The names of an address, that which ends last first.
     private var byAddress: [IPAddress: [DomainName]] = [:]
-    /// What pins that ended were for: an open connection stays tied to the name it was opened for.
-    private(set) var lapsed: [IPAddress: [DomainName]] = [:]
-    private var lapsedOrder: [IPAddress] = []
+    private var tiesByAddress: [IPAddress: [Tie]] = [:]
+    /// In the order in which they came.
+    private var tieOrder: [(address: IPAddress, name: DomainName)] = []
     private(set) var count = 0
     /// What the kernel has of the pins, and until when.
     var elements: [IPAddress: [ServicePort: Instant]] = [:]
 
     var all: [Pin] { byName.values.flatMap { $0 } }
 
-    /// The names that the address was given out for, the last first.
+    /// What ended pins were for.
+    var ties: [Tie] { tiesByAddress.values.flatMap { $0 } }
+
+    /// The names that the address was given out for, that whose pin ends last first.
     func names(of address: IPAddress) -> [DomainName] { byAddress[address] ?? [] }
 
     /// The same, with those whose pins have ended.
     func namesEver(of address: IPAddress) -> [DomainName] {
         let names = names(of: address)
-        return names + (lapsed[address] ?? []).filter { !names.contains($0) }
+        return names + (tiesByAddress[address] ?? []).map(\.name)
     }
 
     /// Every address that the name was answered with, as far as that is remembered.
     func addressesEver(of name: DomainName) -> [IPAddress] {
-        (byName[name] ?? []).map(\.address) + lapsed.filter { $0.value.contains(name) }.map(\.key)
+        (byName[name] ?? []).map(\.address) + ties.filter { $0.name == name }.map(\.address)
     }
 
     func pin(_ name: DomainName, _ address: IPAddress) -> Pin? { byName[name]?.first { $0.address == address } }
 
-    /// Adds a pin, or prolongs it; gives the pins that had to go for it.
+    /// Adds a pin, or prolongs it; gives the pins that had to go for it, which are not tied yet.
     mutating func add(_ pin: Pin) -> [Pin] {
         if let index = byName[pin.name]?.firstIndex(where: { $0.address == pin.address }) {
             if let known = byName[pin.name]?[index], known.expiry < pin.expiry {
                 byName[pin.name]?[index].expiry = pin.expiry
+                byAddress[pin.address]?.removeAll { $0 == pin.name }
+                insertByEnd(pin)
             }
             return []
         }
+        untie(pin.address, from: pin.name)
         var gone: [Pin] = []
         if let pins = byName[pin.name], pins.count >= Self.addressLimit, let oldest = Self.oldest(pins) {
             gone.append(oldest)
@@ -79,32 +96,65 @@ struct PinTable {
         {
             gone.append(oldest)
         }
-        for pin in gone { remove(pin) }
+        for pin in gone { detach(pin) }
         byName[pin.name, default: []].append(pin)
-        byAddress[pin.address, default: []].insert(pin.name, at: 0)
+        insertByEnd(pin)
         count += 1
         return gone
     }
 
+    /// Of two that end at the same time the order is that in which they are stored.
+    private mutating func insertByEnd(_ pin: Pin) {
+        let names = byAddress[pin.address] ?? []
+        let place = names.firstIndex { name in
+            guard let other = self.pin(name, pin.address) else { return true }
+            return other.expiry == pin.expiry ? pin.name < name : other.expiry < pin.expiry
+        }
+        byAddress[pin.address, default: []].insert(pin.name, at: place ?? names.count)
+    }
+
     private static func oldest(_ pins: some Sequence<Pin>) -> Pin? { pins.min { $0.expiry < $1.expiry } }
 
-    /// Takes a pin away; what is open by it stays tied to its name.
-    mutating func remove(_ pin: Pin, keepingTies: Bool = true) {
+    /// Takes a pin away, if it is there still; what is open by it stays tied to its name.
+    ///
+    /// Gives the ties that had to go for this one.
+    mutating func end(_ pin: Pin, isStored: Bool) -> [Tie] {
+        detach(pin)
+        return tie(Tie(name: pin.name, address: pin.address, learned: pin.learned, isStored: isStored))
+    }
+
+    private mutating func detach(_ pin: Pin) {
         guard let index = byName[pin.name]?.firstIndex(where: { $0.address == pin.address }) else { return }
         byName[pin.name]?.remove(at: index)
         if byName[pin.name]?.isEmpty == true { byName[pin.name] = nil }
         byAddress[pin.address]?.removeAll { $0 == pin.name }
         if byAddress[pin.address]?.isEmpty == true { byAddress[pin.address] = nil }
         count -= 1
-        if keepingTies { tie(pin.address, to: pin.name) }
     }
 
-    private mutating func tie(_ address: IPAddress, to name: DomainName) {
-        if lapsed[address] == nil {
-            if lapsedOrder.count >= Self.lapsedLimit { lapsed[lapsedOrder.removeFirst()] = nil }
-            lapsedOrder.append(address)
+    private mutating func tie(_ tie: Tie) -> [Tie] {
+        untie(tie.address, from: tie.name)
+        tiesByAddress[tie.address, default: []].append(tie)
+        tieOrder.append((tie.address, tie.name))
+        guard tieOrder.count > Self.tieLimit else { return [] }
+        let oldest = tieOrder[0]
+        return untie(oldest.address, from: oldest.name).map { [$0] } ?? []
+    }
+
+    @discardableResult
+    private mutating func untie(_ address: IPAddress, from name: DomainName) -> Tie? {
+        guard let index = tiesByAddress[address]?.firstIndex(where: { $0.name == name }) else { return nil }
+        let tie = tiesByAddress[address]?.remove(at: index)
+        if tiesByAddress[address]?.isEmpty == true { tiesByAddress[address] = nil }
+        if let place = tieOrder.firstIndex(where: { $0.address == address && $0.name == name }) {
+            tieOrder.remove(at: place)
         }
-        guard lapsed[address]?.contains(name) != true else { return }
-        lapsed[address, default: []].append(name)
+        return tie
+    }
+
+    /// The next daemon is not to know of what this was for.
+    mutating func forgetStored(_ tie: Tie) {
+        guard let index = tiesByAddress[tie.address]?.firstIndex(of: tie) else { return }
+        tiesByAddress[tie.address]?[index].isStored = false
     }
 }

@@ -48,10 +48,14 @@ static struct enf_flow read_flow(const struct nlmsghdr *message) {
     const struct nfgenmsg *header = mnl_nlmsg_get_payload(message);
     struct enf_flow flow = {.family = header->nfgen_family};
     const struct nlattr *attr;
+    struct enf_flow reply = {0};
     mnl_attr_for_each(attr, message, sizeof *header) {
         if (mnl_attr_get_type(attr) == CTA_TUPLE_ORIG) read_tuple(attr, &flow);
+        if (mnl_attr_get_type(attr) == CTA_TUPLE_REPLY) read_tuple(attr, &reply);
         if (mnl_attr_get_type(attr) == CTA_MARK) flow.mark = ntohl(mnl_attr_get_u32(attr));
     }
+    flow.target_port = reply.source_port;
+    memcpy(flow.target, reply.source, sizeof flow.target);
     return flow;
 }
 
@@ -62,8 +66,14 @@ static int one_flow(void *context, const struct nlmsghdr *message) {
     return 0;
 }
 
+struct found {
+    bool is_there;
+    struct enf_flow flow;
+};
+
 static int found_flow(void *context, const struct nlmsghdr *message) {
-    *(struct enf_flow *)context = read_flow(message);
+    struct found *found = context;
+    *found = (struct found){true, read_flow(message)};
     return 0;
 }
 
@@ -83,7 +93,12 @@ int enf_flow_find(int fd, const struct enf_flow *reply, struct enf_flow *ret_flo
     struct nlmsghdr *message = enf_header(buffer, (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_GET, NLM_F_ACK,
                                           next_seq++, reply->family, 0);
     put_tuple(message, CTA_TUPLE_REPLY, reply);
-    return enf_answers(fd, message, ret_flow, found_flow);
+    struct found found = {0};
+    int error = enf_answers(fd, message, &found, found_flow);
+    if (error < 0) return error;
+    if (!found.is_there) return -ENOENT;
+    *ret_flow = found.flow;
+    return 0;
 }
 
 static int read_limits(void *context, const struct nlmsghdr *message) {
@@ -97,12 +112,21 @@ static int read_limits(void *context, const struct nlmsghdr *message) {
     return 0;
 }
 
+struct drops {
+    // The processor that is told of first: when an answer is lost, all are told of anew.
+    bool has_first;
+    uint16_t first;
+    uint64_t count;
+};
+
 static int add_dropped(void *context, const struct nlmsghdr *message) {
-    struct enf_flow_limits *limits = context;
+    struct drops *drops = context;
+    uint16_t processor = ((const struct nfgenmsg *)mnl_nlmsg_get_payload(message))->res_id;
+    if (!drops->has_first || processor == drops->first) *drops = (struct drops){.has_first = true, .first = processor};
     const struct nlattr *attr;
     mnl_attr_for_each(attr, message, sizeof(struct nfgenmsg)) {
         if (mnl_attr_get_type(attr) == CTA_STATS_DROP && mnl_attr_get_payload_len(attr) == sizeof(uint32_t))
-            limits->dropped += ntohl(mnl_attr_get_u32(attr));
+            drops->count += ntohl(mnl_attr_get_u32(attr));
     }
     return 0;
 }
@@ -117,8 +141,10 @@ int enf_flow_limits(int fd, struct enf_flow_limits *ret_limits) {
     // One answer for each processor.
     message = enf_header(buffer, (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_GET_STATS_CPU, NLM_F_DUMP, next_seq++,
                          AF_UNSPEC, 0);
-    error = enf_answers(fd, message, &limits, add_dropped);
+    struct drops drops = {0};
+    error = enf_answers(fd, message, &drops, add_dropped);
     if (error < 0) return error;
+    limits.dropped = drops.count;
     *ret_limits = limits;
     return 0;
 }

@@ -48,7 +48,7 @@ static void read_sock(const struct nlmsghdr *message, uint8_t protocol, struct e
 struct search {
     uint8_t protocol;
     bool found;
-    struct enf_sock *sock;
+    struct enf_sock sock;
     void *context;
     enf_sock_callback callback;
 };
@@ -61,7 +61,7 @@ static int one_sock(void *context, const struct nlmsghdr *message) {
     if (search->callback != NULL) {
         search->callback(search->context, &sock);
     } else {
-        *search->sock = sock;
+        search->sock = sock;
         search->found = true;
     }
     return 0;
@@ -78,10 +78,12 @@ int enf_sock_find(int fd, const struct enf_endpoint *endpoint, struct enf_sock *
     body->id.idiag_dport = htons(swapped ? endpoint->local_port : endpoint->remote_port);
     memcpy(body->id.idiag_src, swapped ? endpoint->remote : endpoint->local, 16);
     memcpy(body->id.idiag_dst, swapped ? endpoint->local : endpoint->remote, 16);
-    struct search search = {.protocol = endpoint->protocol, .sock = ret_sock};
+    struct search search = {.protocol = endpoint->protocol};
     int error = enf_answers(fd, message, &search, one_sock);
     if (error < 0) return error;
-    return search.found ? 0 : -ENOENT;
+    if (!search.found) return -ENOENT;
+    *ret_sock = search.sock;
+    return 0;
 }
 
 int enf_sock_dump(int fd, uint8_t family, uint8_t protocol, uint32_t states, void *context, enf_sock_callback callback) {

@@ -1,6 +1,7 @@
 #include "internal.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <linux/netfilter/nfnetlink_log.h>
 #include <linux/netfilter/nfnetlink_queue.h>
 
@@ -86,17 +87,24 @@ int enf_bindings(bool of_logs, struct enf_binding *ret_bindings, uint32_t count)
     (void)snprintf(path, sizeof path, "/proc/self/net/netfilter/nfnetlink_%s", subsystem);
     FILE *file = fopen(path, "re");
     if (file == NULL) return -errno;
+    struct enf_binding *bindings = calloc(count > 0 ? count : 1, sizeof *bindings);
+    if (bindings == NULL) {
+        fclose(file);
+        return -ENOMEM;
+    }
     uint32_t found = 0;
     char line[256];
-    while (fgets(line, sizeof line, file) != NULL && found < count) {
+    while (found < count && fgets(line, sizeof line, file) != NULL) {
         // net/netfilter/nfnetlink_queue.c seq_show: number, port, waiting, mode, range, dropped, dropped, last id.
         unsigned number, port, last = 0;
         int fields = sscanf(line, "%u %u %*u %*u %*u %*u %*u %u", &number, &port, &last);
         if (fields < (of_logs ? 2 : 3) || number > UINT16_MAX) continue;
-        ret_bindings[found++] = (struct enf_binding){.number = (uint16_t)number, .port = port, .last = last};
+        bindings[found++] = (struct enf_binding){.number = (uint16_t)number, .port = port, .last = last};
     }
     int error = ferror(file) ? -EIO : 0;
     fclose(file);
+    if (error == 0) memcpy(ret_bindings, bindings, found * sizeof *bindings);
+    free(bindings);
     return error < 0 ? error : (int)found;
 }
 

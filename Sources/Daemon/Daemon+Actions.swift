@@ -163,7 +163,22 @@ extension Daemon {
         let (transport, remote) = (key.destination.transport, key.destination)
         let socket = sockets.find(transport, local: key.local, key.localPort, remote: remote.address, remote.port)
         // A listening socket would be found as well.
-        return socket.flatMap { $0.remotePort == remote.port ? $0 : nil }
+        if let socket, socket.remotePort == remote.port { return socket }
+        // The socket knows the destination from before others translated it.
+        let asked = connections.find(
+            transport: transport,
+            replyFrom: (remote.address, remote.port),
+            to: (key.local, key.localPort),
+        )
+        guard let asked, asked.destination != remote.address || asked.destinationPort != remote.port else { return nil }
+        let opener = sockets.find(
+            transport,
+            local: asked.source,
+            asked.sourcePort,
+            remote: asked.destination,
+            asked.destinationPort,
+        )
+        return opener.flatMap { $0.remotePort == asked.destinationPort ? $0 : nil }
     }
 }
 

@@ -28,9 +28,21 @@ extension Daemon {
             }
             if socket.isKept { Log.info("taking over the kept socket '\(name)' of an earlier daemon") }
             guard !socket.isKept || Self.kept(socket.which, by: service).count > 1 else { continue }
-            service.forget(name: name)
-            service.keep([socket.descriptor], name: name)
+            keep(socket.descriptor, name: name)
         }
+    }
+
+    /// Tries again as long as the service manager does not take it: a socket that it does not have ends with this process.
+    private func keep(_ descriptor: Int32, name: String, isFirst: Bool = true) {
+        guard service.isThere else { return }
+        guard service.forget(name: name), service.keep([descriptor], name: name) else {
+            if isFirst {
+                Log.warning("the service manager was not given the socket '\(name)' to keep; it is tried again")
+            }
+            _ = loop.schedule(after: .seconds(1)) { [unowned self] in keep(descriptor, name: name, isFirst: false) }
+            return
+        }
+        if !isFirst { Log.info("the service manager keeps the socket '\(name)' now") }
     }
 
     /// Has everything judged that waited in the queues while no daemon ran, by the rules that are in force now.

@@ -18,6 +18,7 @@ extension Daemon {
         do {
             try table.setRedirecting(!isRedirecting, of: layout)
             isRedirecting.toggle()
+            ruleset?.learn()
             warnings["names"] = nil
         } catch {
             warnings["names"] = "requests for names are refused: \(error)"
@@ -83,6 +84,7 @@ extension Daemon {
                     address: pin.address,
                     learned: pin.learned,
                     expires: wall + (pin.expiry - now),
+                    hasEnded: pin.hasEnded,
                 )
             },
         )
@@ -96,7 +98,8 @@ extension Daemon {
             name: row.name,
             address: row.address,
             learned: row.learned,
-            expiry: now + .milliseconds(min(left, 86_400_000)),
+            expiry: row.hasEnded ? now : now + .milliseconds(min(left, 86_400_000)),
+            hasEnded: row.hasEnded,
         )
     }
 }

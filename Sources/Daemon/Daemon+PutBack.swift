@@ -15,11 +15,13 @@ extension Daemon {
     /// In place no open connection notices; with `isAnew` nothing stays that others added. What was opened or answered
     /// meanwhile is judged again, first of all by who is connected. Gives the moment
     /// from which it was in force.
-    func putBack(isAnew: Bool) throws(NetfilterError) -> Instant {
+    func putBack(isAnew: Bool, listeningThrough: Bool) throws(NetfilterError) -> Instant {
         // What was counted in a table that is gone is not known.
         var counted: [String: [[UInt8]: UInt64]] = [:]
         for set in Self.counting { counted[set] = try? table.counts(of: set).mapValues(\.packets) }
         let now = Clock.now()
+        table.listensThrough = listeningThrough
+        defer { table.listensThrough = false }
         try table.install(layout, elements: broker.inForce(at: now), isAnew: isAnew)
         try table.setRedirecting(isRedirecting, of: layout)
         let end = Clock.now()
@@ -27,6 +29,24 @@ extension Daemon {
         // Without a table connections have no stamp, and none of them may be tracked.
         judgeOpen("it was open when the table was put back, and nothing allows it")
         return end
+    }
+
+    /// Puts in force again what is let through, in a table whose chains are as they were: others may have changed elements.
+    func putElementsBack(listeningThrough: Bool) throws(NetfilterError) {
+        flush()
+        let passing = Set(Self.counting + ["answers", "arrivals", "lately"].flatMap { ["\($0)4", "\($0)6"] })
+        table.listensThrough = listeningThrough
+        defer { table.listensThrough = false }
+        try table.replace(
+            layout.sets.map(\.name).filter { !passing.contains($0) },
+            layout.constants + broker.inForce(at: Clock.now()),
+        )
+    }
+
+    /// Whether something stands in the table that is not of its layout.
+    func isForeign(_ table: OwnTable) -> Bool {
+        !table.chains.isSubset(of: (layout.chains + layout.redirecting).map(\.name))
+            || !table.sets.isSubset(of: layout.sets.map(\.name))
     }
 
     /// Whether one of these messages is about something in the table that is not of its layout, and stays unless the table

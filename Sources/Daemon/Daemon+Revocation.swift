@@ -14,12 +14,13 @@ extension Daemon {
     /// The stamps are taken back first: whatever is sent from then on is judged anew. Then the sockets are destroyed, so
     /// that program and peer learn of it at once; where the kernel cannot, the next packet is refused with a reset.
     func cut(_ identity: Identity, generation: UInt8, _ destination: Destination) {
-        for connection in list(identity) where connection.goes(to: destination) && !connection.isUnproved {
+        let open = list(identity)
+        for connection in open where connection.judged == destination && !connection.isUnproved {
             connections.restamp(connection, mark: Stamp(identity, generation: generation, .new).mark)
         }
+        let tracked = TrackedConnections(open)
         for socket in list(destination.transport)
-        where socket.remote == destination.address && socket.remotePort == destination.port && owner(socket) == identity
-        {
+        where tracked.remote(of: socket) == destination && owner(socket) == identity {
             sockets.destroy(socket)
         }
     }
@@ -38,22 +39,22 @@ extension Daemon {
             connections.restamp(connection, mark: stale)
         }
         guard !before.isEmpty else { return }
-        let inbound = Set(before.filter { UInt8(truncatingIfNeeded: $0.mark) == Stamp.State.inbound.rawValue })
+        let tracked = TrackedConnections(before)
         for transport in [Transport.tcp, .udp] {
             for socket in list(transport) where socket.remotePort != 0 && owner(socket) == identity {
                 let mayGoOn: Bool?
-                if inbound.contains(where: { $0.transport == transport && $0.isReverse(of: socket) }) {
+                let remote = tracked.remote(of: socket)
+                if tracked.arrived(at: socket) != nil {
                     mayGoOn = broker.mayGoOn(
                         identity,
                         from: socket.remote,
                         port: socket.localPort,
                         transport: transport
                     )
-                } else if socket.local == socket.remote || socket.remote.isLoopback || socket.remotePort == 53 {
+                } else if socket.local == socket.remote || remote.address.isLoopback || socket.remotePort == 53 {
                     // Judged at the receiver, at its next packet, or by the resolver, question by question.
                     continue
                 } else {
-                    let remote = Destination(address: socket.remote, port: socket.remotePort, transport: transport)
                     mayGoOn = broker.mayGoOn(identity, to: remote)
                 }
                 if mayGoOn == false { sockets.destroy(socket) }
@@ -106,69 +107,11 @@ extension Daemon {
     func owner(_ socket: SocketInfo) -> Identity? {
         path(of: socket.cgroup).map { broker.identity(path: $0, uid: socket.uid).identity }
     }
-
-    /// Both ends of a flow, as its opener sees them.
-    private struct Ends: Hashable {
-        var transport: Transport
-        var source: IPAddress
-        var sourcePort: UInt16
-        var destination: IPAddress
-        var destinationPort: UInt16
-
-        init(_ connection: Connection) {
-            transport = connection.transport
-            source = connection.source
-            sourcePort = connection.sourcePort
-            destination = connection.destination
-            destinationPort = connection.destinationPort
-        }
-
-        init(ofLocal socket: SocketInfo) {
-            transport = socket.transport
-            source = socket.local
-            sourcePort = socket.localPort
-            destination = socket.remote
-            destinationPort = socket.remotePort
-        }
-
-        var turned: Ends {
-            var turned = self
-            (turned.source, turned.destination) = (destination, source)
-            (turned.sourcePort, turned.destinationPort) = (destinationPort, sourcePort)
-            return turned
-        }
-    }
 }
 
 extension FlowKey {
+    /// As the packets of a connection are asked about: after others have translated its destination.
     init(_ connection: Connection) {
-        self.init(
-            local: connection.source,
-            localPort: connection.sourcePort,
-            destination: Destination(
-                address: connection.destination,
-                port: connection.destinationPort,
-                transport: connection.transport,
-            ),
-        )
-    }
-}
-
-extension Connection {
-    var isInspecting: Bool { UInt8(truncatingIfNeeded: mark) == Stamp.State.inspecting.rawValue }
-
-    /// Whether its first flight is awaited or was refused: it must not be taken for one that is open.
-    fileprivate var isUnproved: Bool {
-        let state = Stamp.State(rawValue: UInt8(truncatingIfNeeded: mark))
-        return state == .inspecting || state == .denied
-    }
-
-    fileprivate func goes(to other: Destination) -> Bool {
-        transport == other.transport && destination == other.address && destinationPort == other.port
-    }
-
-    /// Whether this host's socket is the end that did not open it.
-    func isReverse(of socket: SocketInfo) -> Bool {
-        source == socket.remote && sourcePort == socket.remotePort && destinationPort == socket.localPort
+        self.init(local: connection.source, localPort: connection.sourcePort, destination: connection.judged)
     }
 }

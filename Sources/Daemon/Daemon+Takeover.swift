@@ -27,57 +27,82 @@ extension Daemon {
     ///
     /// What is connecting only just now is judged by its next packet, and so is whatever cannot be told here.
     func judgeOpen(_ message: String) {
-        let inbound = inboundEnds()
+        let tracked = TrackedConnections(all())
+        let listening = listeningPorts()
+        var unended: Set<UInt64> = []
         for transport in [Transport.tcp, .udp] {
             for socket in list(transport) where socket.remotePort != 0 && socket.inode != 0 {
-                // On loopback it is judged at the receiver, at its next packet, and by the resolver, question by question.
-                guard socket.local != socket.remote, !socket.remote.isLoopback, socket.remotePort != 53 else {
-                    continue
-                }
-                guard let path = path(of: socket.cgroup) else { continue }
-                judgeOpen(socket, path, isArrival: inbound.contains(socket), message)
+                // A question for a name is judged by the resolver, one by one.
+                guard socket.remotePort != 53, let path = path(of: socket.cgroup) else { continue }
+                let arrival = tracked.arrived(at: socket)
+                let found = Found(
+                    socket: socket,
+                    path: path,
+                    tracked: arrival ?? tracked.opened(by: socket),
+                    remote: tracked.remote(of: socket),
+                    isArrival: arrival != nil || transport == .tcp && listening.contains(socket.localPort),
+                )
+                if !judgeOpen(found, message) { unended.insert(socket.id) }
             }
         }
+        unendedSockets = unended
     }
 
-    private func judgeOpen(_ socket: SocketInfo, _ path: String, isArrival: Bool, _ message: String) {
+    /// A socket with a connection, and what is known of that.
+    private struct Found {
+        let socket: SocketInfo
+        let path: String
+        let tracked: Connection?
+        let remote: Destination
+        let isArrival: Bool
+
+        var isLocal: Bool { socket.local == socket.remote || remote.address.isLoopback }
+    }
+
+    /// Judges one; false when it is to end and the kernel did not end it.
+    private func judgeOpen(_ found: Found, _ message: String) -> Bool {
+        let socket = found.socket
         func connection(withProcess: Bool) -> OpenConnection {
             OpenConnection(
-                holder: facts(socket, path, uid: socket.uid, withProcess: withProcess),
+                holder: facts(socket, found.path, uid: socket.uid, withProcess: withProcess),
                 local: Destination(address: socket.local, port: socket.localPort, transport: socket.transport),
-                remote: Destination(address: socket.remote, port: socket.remotePort, transport: socket.transport),
-                isArrival: isArrival,
+                remote: found.remote,
+                isArrival: found.isArrival,
             )
         }
         // Who holds it is looked for only when that matters: most may go on.
-        let now = Clock.now()
-        guard broker.mustEnd(connection(withProcess: false)),
-            let event = broker.takeOver(connection(withProcess: true), message, at: now)
-        else { return }
-        perform([.record(event)])
-        sockets.destroy(socket)
-    }
-
-    /// What the other end has opened, as far as the kernel still knows.
-    private struct InboundEnds {
-        /// As conntrack has it.
-        var stamped: [Connection] = []
-        /// The ports that somebody listens at: a connection from one of them was accepted there.
-        var listening: Set<UInt16> = []
-
-        func contains(_ socket: SocketInfo) -> Bool {
-            if socket.transport == .tcp, listening.contains(socket.localPort) { return true }
-            return stamped.contains { $0.transport == socket.transport && $0.isReverse(of: socket) }
+        guard broker.mustEnd(connection(withProcess: false)) else { return true }
+        let identity = owner(socket)
+        if found.isLocal {
+            // Only at the receiver both ends are known: it is judged there, and its next packet is as soon as it has no stamp.
+            let isJudged = !found.isArrival && identity?.isWorkload == true
+            if isJudged, broker.mustEnd(connection(withProcess: true)) { takeStamp(of: found.tracked, identity) }
+            return true
         }
+        if unendedSockets.contains(socket.id) {
+            guard broker.mustEnd(connection(withProcess: true)) else { return true }
+        } else {
+            guard let event = broker.takeOver(connection(withProcess: true), message, at: Clock.now()) else {
+                return true
+            }
+            perform([.record(event)])
+        }
+        // Where the kernel cannot destroy it, the next packet is refused.
+        takeStamp(of: found.tracked, identity)
+        return sockets.destroy(socket)
     }
 
-    private func inboundEnds() -> InboundEnds {
+    /// Has the next packet of a connection judged anew.
+    private func takeStamp(of connection: Connection?, _ identity: Identity?) {
+        guard let connection, let identity, !connection.isUnproved else { return }
+        let generation = broker.assignments.values.first { $0.identity == identity }?.generation ?? 0
+        connections.restamp(connection, mark: Stamp(identity, generation: generation, .new).mark)
+    }
+
+    /// The ports that somebody listens at: a connection from one of them was accepted there.
+    private func listeningPorts() -> Set<UInt16> {
         // TCP_LISTEN of include/net/tcp_states.h.
-        let listeners = (try? sockets.list(.tcp, states: 1 << 10)) ?? []
-        return InboundEnds(
-            stamped: all().filter { UInt8(truncatingIfNeeded: $0.mark) == Stamp.State.inbound.rawValue },
-            listening: Set(listeners.map(\.localPort)),
-        )
+        Set(((try? sockets.list(.tcp, states: 1 << 10)) ?? []).map(\.localPort))
     }
 }
 

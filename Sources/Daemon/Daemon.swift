@@ -49,6 +49,8 @@ package final class Daemon {
     var ruleset: RulesetGuard?
     /// Whether requests for names are redirected to the resolver.
     var isRedirecting = false
+    /// What is open, was recorded as ended and could not be: it is tried again, and told of once.
+    var unendedSockets: Set<UInt64> = []
     /// Whether the table was there when the daemon started.
     var isAdopted = false
 

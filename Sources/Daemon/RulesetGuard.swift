@@ -17,6 +17,15 @@ final class RulesetGuard {
     unowned let daemon: Daemon
     private let reader: RulesetReader
     private let watch: RulesetWatch?
+    /// How long what was missed waits to be looked for when something was missed just before: at first, and at most.
+    private static let missPauses = (first: Instant.Span.milliseconds(100), longest: Instant.Span.milliseconds(800))
+    /// What follows within this time follows at once.
+    private static let missSpan = Instant.Span.seconds(10)
+
+    /// The table as it was put in force, without its elements; nil when that is not known for certain.
+    private var expected: OwnTable?
+    private var lastMiss: (at: Instant, pause: Instant.Span)?
+    private var missTimer: TimerToken?
     /// Heard, and not acted upon yet.
     private var unsettled: [RulesetWatch.Heard] = []
     private var generation: UInt32?
@@ -44,6 +53,7 @@ final class RulesetGuard {
     /// Looks at what is there, and at every change from now on.
     func start() throws {
         if let watch { _ = try daemon.loop.add(watch.descriptor, .read) { [unowned self] _ in hear() } }
+        learn()
         generation = try? reader.generation()
         foreign = (try? reader.foreign()) ?? foreign
         legacy = LegacyTables.names()
@@ -73,23 +83,82 @@ final class RulesetGuard {
         let begin = Clock.now()
         let heard = unsettled + watch.read()
         unsettled = []
-        if watch.hasMissed || heard.contains(where: \.message.isOurs) {
-            // Taken back first: what is missed from here on is another time.
-            watch.hasMissed = false
+        if watch.hasMissed {
+            lookForMissed(watch, heard, at: begin)
+        } else if heard.contains(where: \.message.isOurs) {
             putBack(since: begin, heard)
         }
-        if heard.contains(where: { !$0.message.isOurs }) { lookSoon() }
+        if watch.hasMissed || heard.contains(where: { !$0.message.isOurs }) { lookSoon() }
     }
 
-    private func putBack(since begin: Instant, _ early: [RulesetWatch.Heard]) {
-        let isAnew = daemon.isForeign(early.map(\.message).filter(\.isOurs))
+    /// Something was changed that was not heard: asks the kernel whether it was ours.
+    private func lookForMissed(_ watch: RulesetWatch, _ heard: [RulesetWatch.Heard], at now: Instant) {
+        let isOurs = heard.contains(where: \.message.isOurs)
+        let isFollowing = lastMiss.map { now - $0.at < Self.missSpan } ?? false
+        // Others may change the ruleset all the time; what is known to be ours waits for nothing.
+        if !isOurs, isFollowing, let lastMiss, now - lastMiss.at < lastMiss.pause {
+            unsettled = heard
+            return hear(at: lastMiss.at + lastMiss.pause)
+        }
+        let pause = isFollowing ? lastMiss.map { Self.longer($0.pause) } : nil
+        lastMiss = (now, pause ?? Self.missPauses.first)
+        let own: OwnTable
+        do throws(NetfilterError) {
+            try watch.listen()
+            own = try reader.own()
+        } catch {
+            Log.warning("\(error); what others changed is looked for again")
+            // What is known to be ours does not wait for that.
+            if isOurs { putBack(since: now, heard) } else { unsettled = heard }
+            return hear(at: now + (pause ?? Self.missPauses.first))
+        }
+        // Taken back first: what is missed from here on is another time.
+        watch.hasMissed = false
+        guard !isOurs, own == expected else {
+            return putBack(since: now, heard, found: own, listeningThrough: isFollowing)
+        }
+        do throws(NetfilterError) {
+            try daemon.putElementsBack(listeningThrough: isFollowing)
+        } catch {
+            fail(error)
+        }
+    }
+
+    private static func longer(_ pause: Instant.Span) -> Instant.Span {
+        min(Instant.Span(nanoseconds: pause.nanoseconds * 2), missPauses.longest)
+    }
+
+    private func hear(at deadline: Instant) {
+        guard missTimer == nil else { return }
+        missTimer = daemon.loop.schedule(at: deadline) { [unowned self] in
+            missTimer = nil
+            hear()
+        }
+    }
+
+    /// Remembers the table as it stands: it was put in force just now.
+    func learn() {
+        guard let watch else { return }
+        expected = watch.hasMissed ? nil : try? reader.own()
+    }
+
+    /// Puts the table back; `found` is what of it stands, where something was not heard.
+    private func putBack(
+        since begin: Instant,
+        _ early: [RulesetWatch.Heard],
+        found: OwnTable? = nil,
+        listeningThrough: Bool = false,
+    ) {
+        let isAnew =
+            daemon.isForeign(early.map(\.message).filter(\.isOurs)) || found.map(daemon.isForeign) ?? false
+        let wasKnown = expected != nil
         let span: Instant.Span
         do throws(NetfilterError) {
-            span = try daemon.putBack(isAnew: isAnew) - begin
+            span = try daemon.putBack(isAnew: isAnew, listeningThrough: listeningThrough) - begin
         } catch {
             return fail(error)
         }
-        restorations += 1
+        learn()
         failure = nil
         daemon.warnings["table"] = nil
         // The rest of the other's transaction, which says at its end whose it was, is there by now; and perhaps another.
@@ -100,6 +169,10 @@ final class RulesetGuard {
         }
         let heard = early + late
         let ours = heard.filter(\.message.isOurs)
+        if found != nil, ours.isEmpty, !wasKnown {
+            return Log.info("others changed the ruleset while the table was put in force: it was put in force again")
+        }
+        restorations += 1
         let table = "inet \(Layout.table)"
         let summary =
             ours.isEmpty
@@ -202,7 +275,9 @@ final class RulesetGuard {
     // MARK: Alarms
 
     private func alarm(about subject: String, _ message: String) {
-        guard bursts.isTold(subject, message, at: Clock.now()) else { return scheduleEnd() }
+        let isTold = bursts.isTold(subject, message, at: Clock.now())
+        scheduleEnd()
+        guard isTold else { return }
         Log.warning(message)
         daemon.record(.alarm, message)
     }

@@ -8,6 +8,9 @@ package struct Connection: Hashable, Sendable {
     package var sourcePort: UInt16
     package var destination: IPAddress
     package var destinationPort: UInt16
+    /// Where its packets go: another address than the one asked for when somebody translates it.
+    package var target: IPAddress
+    package var targetPort: UInt16
     /// The connection mark (``Stamp``).
     package var mark: UInt32
 }
@@ -120,6 +123,8 @@ package final class ConnectionTable {
             sourcePort: flow.source_port,
             destination: NetlinkAddress.read(flow.destination, isV4: flow.family == 2),
             destinationPort: flow.destination_port,
+            target: NetlinkAddress.read(flow.target, isV4: flow.family == 2),
+            targetPort: flow.target_port,
             mark: flow.mark,
         )
     }

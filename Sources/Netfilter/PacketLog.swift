@@ -32,8 +32,8 @@ package final class PacketLog {
         )
         for group in groups {
             let result = enf_log_bind(descriptor, group, Self.copied)
-            if result < 0 {
-                enf_close(descriptor)
+            // Closed by `deinit`.
+            guard result >= 0 else {
                 throw NetfilterError(code: -result, operation: "binding log group \(group)", isTaken: true)
             }
         }

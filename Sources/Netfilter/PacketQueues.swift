@@ -59,8 +59,8 @@ package final class PacketQueues {
         )
         for number in numbers {
             let result = enf_queue_bind(descriptor, number, Self.length, 0xffff)
-            if result < 0 {
-                enf_close(descriptor)
+            // Closed by `deinit`.
+            guard result >= 0 else {
                 throw NetfilterError(code: -result, operation: "binding queue \(number)", isTaken: true)
             }
         }

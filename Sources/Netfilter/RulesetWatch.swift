@@ -25,6 +25,8 @@ package final class RulesetWatch {
     private var own: UInt32 = 0
     /// As many as the receive buffer holds.
     private static let datagrams = 8192
+    /// How often the kernel may tell of a loss in a row.
+    private static let losses = 16
     private let reader: RulesetReader
     private var buffer = [UInt8](repeating: 0, count: 65536)
 
@@ -34,10 +36,8 @@ package final class RulesetWatch {
         descriptor = try check(enf_open(12, 16 << 20), "opening a socket for changes of the ruleset")
         var result = enf_ignore_port(descriptor, port)
         if result == 0 { result = enf_ruleset_watch(descriptor, true) }
-        if result < 0 {
-            enf_close(descriptor)
-            throw NetfilterError(code: -result, operation: "listening to changes of the ruleset")
-        }
+        // What throws from here on is closed by `deinit`.
+        try check(result, "listening to changes of the ruleset")
     }
 
     deinit { enf_close(descriptor) }
@@ -47,6 +47,7 @@ package final class RulesetWatch {
     /// At most as much as the socket holds: the rest is there the next time.
     package func read() -> [Heard] {
         var heard: [Heard] = []
+        var losses = 0
         for _ in 0..<Self.datagrams {
             let capacity = buffer.count
             let count = unsafe buffer.withUnsafeMutableBufferPointer { bytes in
@@ -55,9 +56,11 @@ package final class RulesetWatch {
             }
             if count == -Int(NetfilterError.again) { break }
             guard count > 0 else {
-                // ENOBUFS: some were dropped.
+                // ENOBUFS: some were dropped, and those before them wait still.
                 hasMissed = true
-                break
+                losses += 1
+                if losses == Self.losses { break }
+                continue
             }
             let span = unsafe buffer.span.bytes.extracting(0..<count)
             var messages = NetlinkMessages()
@@ -82,15 +85,27 @@ package final class RulesetWatch {
         return (Array(heard[..<middle]), Array(heard[middle...]))
     }
 
-    /// Does not listen during one transaction; what another one changed meanwhile shows in the generation's number.
-    func pause(_ transaction: () throws(NetfilterError) -> Void) throws(NetfilterError) {
+    /// Listens, if the kernel could not be asked for that before.
+    package func listen() throws(NetfilterError) {
+        try check(enf_ruleset_watch(descriptor, true), "listening to changes of the ruleset")
+    }
+
+    /// Does not listen during one large transaction, unless it is to listen through; what another one changed meanwhile shows
+    /// in the generation's number.
+    func follow(listeningThrough isListening: Bool, _ transaction: () throws(NetfilterError) -> Void)
+        throws(NetfilterError)
+    {
         let before = try? reader.generation()
-        _ = enf_ruleset_watch(descriptor, false)
+        if !isListening { _ = enf_ruleset_watch(descriptor, false) }
         defer {
-            let isBack = enf_ruleset_watch(descriptor, true) == 0
+            let isBack = isListening || enf_ruleset_watch(descriptor, true) == 0
+            let after = try? reader.generation()
             // At most the one of the transaction itself.
-            if isBack, let before, let after = try? reader.generation(), after &- before <= 1 {
+            if isBack, let before, let after, after &- before <= 1 {
                 own = after
+            } else if isListening {
+                // Which of those that were heard came first is not known.
+                own = before ?? own
             } else {
                 hasMissed = true
             }

@@ -20,6 +20,8 @@ package struct SocketInfo: Hashable, Sendable {
     package var isConnected: Bool { [1, 4, 5, 8, 9, 11].contains(state) }
     /// Whether its peer has not answered yet (SYN_SENT).
     package var isConnecting: Bool { state == 2 }
+    /// The number that the kernel gives no other socket until the next boot.
+    package var id: UInt64 { UInt64(cookie[1]) << 32 | UInt64(cookie[0]) }
     fileprivate var cookie: [UInt32]
     fileprivate var interface: UInt32
     /// Whether the kernel keeps it as an IPv6 socket, which an IPv4 connection may be too.

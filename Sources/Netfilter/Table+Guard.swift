@@ -4,6 +4,8 @@ extension Table {
     /// A transaction with more messages than this is large: for a watch that listened meanwhile the kernel would keep a
     /// notification of 4 KiB for every element until the end, and take five times as long (100,000 elements, Linux 6.18).
     private static let large: UInt32 = 16
+    /// With less elements than this one is listened through all the same, some milliseconds longer: nothing is missed.
+    private static let few = 2000
 
     /// What the kernel calls this table's owner in its notifications.
     package var port: UInt32 {
@@ -19,6 +21,9 @@ extension Table {
         guard let watch, unsafe enf_batch_count(transaction.batch) > Self.large else {
             return try transaction.commit(socket, operation)
         }
-        try watch.pause { () throws(NetfilterError) in try transaction.commit(socket, operation) }
+        let isListening = listensThrough || transaction.elementCount < Self.few
+        try watch.follow(listeningThrough: isListening) { () throws(NetfilterError) in
+            try transaction.commit(socket, operation)
+        }
     }
 }

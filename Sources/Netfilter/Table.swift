@@ -4,14 +4,16 @@
 //   all of policy drop, and, while a policy or an approval has names, `names` (nat output, -110) and `strays`
 //   (postrouting, 0), of policy accept. Nobody else's table, chain or rule is touched.
 // * A workload's connections to port 53 are redirected to the resolver's port on 127.0.0.1 and ::1 (8053), before the
-//   nat chains of others see them. Nobody else's connection is translated.
+//   nat chains of others see them. Nobody else's connection is translated. What others translate in output (kube-proxy,
+//   Docker) is judged by where it goes, when it is opened and whenever it is looked at again.
 // * The connection mark of every connection of the host is ours (``Stamp``): a foreign rule that sets it (CONNMARK, `ct mark
 //   set`) makes the connection unknown, which is refused, unless it sets a stamp that is valid; either is an alarm
 //   (``ForeignRuleset``). Routing rules are left alone, and so are packet marks but for one: a packet that reaches the
 //   resolver's port over loopback gets the connection's mark (input hook, after routing), in place of what its sender set.
 // * Queues `queue`…`queue + 23` and the log groups `queue` and `queue + 1` of the configuration.
 // * Where the kernel has both flags (6.9 and later) the table is owned and persists: others can neither flush nor delete it,
-//   and it outlives the daemon. Elsewhere what others do to it is heard at once (``RulesetWatch``) and put back.
+//   and it outlives the daemon. Elsewhere what others do to it is heard at once (``RulesetWatch``) and put back; what was not
+//   heard is looked for (``OwnTable``), and only what differs from what was put in force is an alarm.
 // * A new daemon adopts the table in one transaction; a daemon whose owner lives is refused by the kernel. The sockets that
 //   own the table, the queues and the log groups are kept by the service manager over a restart (`table`, `queues`, `log`):
 //   until the service is stopped for good nobody else can have them, and packets wait.
@@ -66,8 +68,10 @@ package final class Table {
     let socket: Int32
     let transaction: Transaction
     package let features: Features
-    /// Who hears what others do to the table; does not listen during large transactions.
+    /// Who hears what others do to the table; does not listen during transactions with many elements.
     package var watch: RulesetWatch?
+    /// Whether it does: nothing is missed then, and the kernel keeps 4 KiB for each element until the end.
+    package var listensThrough = false
 
     // NFT_TABLE_F_OWNER and NFT_TABLE_F_PERSIST of include/uapi/linux/netfilter/nf_tables.h.
     static let owner: UInt32 = 0x2

@@ -14,6 +14,8 @@ package final class Transaction {
     let usesQueueExpression: Bool
     private let table: String
     private var setNumber: UInt32 = 0
+    /// How many elements are added and removed by name.
+    private(set) var elementCount = 0
 
     init(table: String = Layout.table, usesQueueExpression: Bool) {
         guard let batch = unsafe enf_batch_new() else { fatalError("no memory for a transaction") }
@@ -26,7 +28,10 @@ package final class Transaction {
 
     var isEmpty: Bool { unsafe enf_batch_count(batch) == 0 }
 
-    func reset() { unsafe enf_batch_reset(batch) }
+    func reset() {
+        unsafe enf_batch_reset(batch)
+        elementCount = 0
+    }
 
     /// Sends everything and waits for the kernel's answer.
     func commit(_ socket: Int32, _ operation: String) throws(NetfilterError) {
@@ -109,6 +114,7 @@ package final class Transaction {
     }
 
     private func elements(_ elements: [SetElement], of set: String, removing: Bool) {
+        elementCount += elements.count
         must(unsafe enf_elements_begin(batch, Self.family, table, set, removing))
         for element in elements {
             let (verdict, chain): (Int32, String?) =

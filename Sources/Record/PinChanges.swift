@@ -49,7 +49,7 @@ struct PinChanges {
     private mutating func bound() {
         guard rows.count + workloads.count > Self.limit else { return }
         let pins = rows.values.compactMap { $0 }
-        let kept = pins.sorted { $0.expires > $1.expires }.prefix(PinRow.maximum)
+        let kept = pins.sorted { $0.storedExpiry > $1.storedExpiry }.prefix(PinRow.maximum)
         rows = Dictionary(uniqueKeysWithValues: kept.map { ($0.key, $0) })
         workloads = []
         forgetsAll = true

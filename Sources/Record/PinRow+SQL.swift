@@ -6,6 +6,16 @@ extension PinRow {
 
     static let columns = "workload, name, address, learned, expires"
 
+    /// What lies between the time of an ended row and what is stored: 285 years, so that it is before 1970, and before every
+    /// row that has not ended.
+    private static let past: Int64 = 1 << 53
+
+    /// When it expires as it is stored: rows that have ended come before all others, in the order in which they ended.
+    var storedExpiry: Int64 {
+        guard hasEnded else { return expires.microseconds }
+        return min(max(expires.microseconds, 0), Self.past - 1) - Self.past
+    }
+
     /// Inserts the row, or puts it in the place of the one with its key.
     func write(to database: Database) throws(StoreError) {
         try database.run(
@@ -15,7 +25,7 @@ extension PinRow {
             """,
             [
                 .text(workload), .text(name.text), .text(address.description), .integer(learned.microseconds),
-                .integer(expires.microseconds),
+                .integer(storedExpiry),
             ],
         )
     }
@@ -23,12 +33,15 @@ extension PinRow {
     init(_ row: Row) throws(StoreError) {
         let workload = try row.required(0, of: "a pin") { $0 }
         let this = "a pin of \(workload)"
+        let stored: Int64 = try row.required(4, of: this)
+        let hasEnded = stored < 0
         self.init(
             workload: workload,
             name: try row.required(1, of: this) { try? DomainName($0) },
             address: try row.required(2, of: this) { IPAddress($0) },
             learned: WallTime(microseconds: try row.required(3, of: this)),
-            expires: WallTime(microseconds: try row.required(4, of: this)),
+            expires: WallTime(microseconds: hasEnded ? stored &+ Self.past : stored),
+            hasEnded: hasEnded,
         )
     }
 
@@ -54,10 +67,23 @@ extension PinRow {
         return maximum
     }
 
-    /// Deletes the rows that have expired by this time of the wall clock.
-    static func deleteExpired(at wall: WallTime, from database: Database) throws(StoreError) {
+    /// Deletes what has expired by this time of the wall clock, but for as many rows as connections may be open by.
+    ///
+    /// The date may be wrong by years: only the number bounds what is kept.
+    static func deleteExpired(
+        at wall: WallTime,
+        keeping count: Int = endedMaximum,
+        from database: Database,
+    ) throws(StoreError) {
         try database.transaction(durable: false) { () throws(StoreError) in
-            try database.run("DELETE FROM pins WHERE expires <= ?", [.integer(wall.microseconds)])
+            try database.run(
+                """
+                DELETE FROM pins WHERE (workload, name, address) IN
+                (SELECT workload, name, address FROM pins WHERE expires <= ?
+                ORDER BY expires DESC, workload, name, address LIMIT -1 OFFSET ?)
+                """,
+                [.integer(wall.microseconds), .integer(Int64(count))],
+            )
         }
     }
 }

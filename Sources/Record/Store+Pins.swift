@@ -1,7 +1,7 @@
 extension Store {
-    /// The pins that were committed, the last to expire first, at most `PinRow.maximum`.
+    /// The pins that were committed, the last to expire first and then those that have ended, at most `PinRow.maximum`.
     ///
-    /// Those that had expired when the store was opened are gone; later ones are the caller's to judge.
+    /// Which of them have expired is the caller's to judge.
     package func pins() throws(StoreError) -> [PinRow] { try reader.pins() }
 
     /// Queues rows to be written with the next events; does not wait.

@@ -39,7 +39,7 @@ package final class Store: Sendable {
         var pipe: [Int32] = [-1, -1]
         do throws(StoreError) {
             let opened = try OpenedRecord.open(in: directory, faults: faults, now: now)
-            // Tidiness only: whoever reads pins looks at when they expire.
+            // Tidiness only: whoever reads pins looks at when they expire, and bounds them.
             try? PinRow.deleteExpired(at: now, from: opened.database)
             reader = opened.reader
             try openPipe(&pipe)

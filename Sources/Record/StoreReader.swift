@@ -70,7 +70,7 @@ package final class StoreReader: @unchecked Sendable {
         ) { (row) throws(StoreError) in try GrantRow(row) }
     }
 
-    /// The pins, the last to expire first, at most `PinRow.maximum`.
+    /// The pins, the last to expire first and then those that have ended, at most `PinRow.maximum`.
     package func pins() throws(StoreError) -> [PinRow] {
         try rows(
             "SELECT \(PinRow.columns) FROM pins ORDER BY expires DESC, workload, name, address LIMIT ?",

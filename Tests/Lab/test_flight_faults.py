@@ -141,6 +141,25 @@ def test_first_flights_that_come_while_no_daemon_runs(daemon, policies, flights,
     wrong_name(daemon, quiet, QUIET, NEIGHBOUR, MORE_PORTS[0])
 
 
+def test_first_flights_that_others_translate(ground, daemon, policies, flights, client, site):
+    """As above, to a service's address, which somebody else's table makes another."""
+    daemon.managed().start(policies)
+    pin(client, NAME, QUIET)
+    quiet, service, right = flights.quiet(site), flights.ssh(site), wire.hello(QUIET)
+    name, there = ("ip", f"{quiet}:443") if site.type == "A" else ("ip6", f"[{quiet}]:443")
+    ground.host.nft(
+        f"table {name} services {{\nchain out {{\ntype nat hook output priority -100;\n"
+        f"{name} daddr {service} tcp dport 9443 dnat to {there}\n}}\n}}\n"
+    )
+    with flights.lab.capture() as capture:
+        good = hold(flights, client, service, b"", 9443)
+        time.sleep(0.2)  # pins are on the disk a moment after they are in force
+        daemon.kill()
+        assert client.do("write", handle=good["handle"], data=right.hex())["ok"]
+        daemon.start()
+        eventually(lambda: b"".join(one.payload for one in payloads(capture, quiet, 443)) == right, 5)
+
+
 def nothing_left_but(flights, capture, address, data):
     """Of all payloads at 443 only these bytes."""
     assert all(one.payload in data for one in payloads(capture, address, 443))

@@ -1,7 +1,11 @@
 """Other tools change the ruleset: the line holds, or is back within a second, and an alarm says what was changed."""
 
+import ctypes
+import os
 import signal
+import socket
 import subprocess
+import sys
 import threading
 import time
 
@@ -221,6 +225,111 @@ def test_a_table_that_another_program_owns(ground, daemon, job, basic, family):
     while not daemon.ctl("status")["ruleset"].startswith("intact"):
         assert time.monotonic() < deadline, "not put back when it could be"
         time.sleep(0.02)
+    holds(ground, job, family)
+
+
+class Churn:
+    """Somebody changes a table of his own all the time, as kube-proxy and fail2ban do."""
+
+    def __init__(self, ground):
+        ground.host.nft("table inet services {\nset busy {\ntype inet_service;\n}\n}\n")
+        self.process = ground.spawn(["nft", "-i"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self):
+        while not self.stop.is_set():
+            for verb in ("add", "delete"):
+                self.process.stdin.write(f"{verb} element inet services busy {{ 80 }}\n".encode())
+            self.process.stdin.flush()
+
+    def __enter__(self):
+        self.thread.start()
+
+    def __exit__(self, *_):
+        self.stop.set()
+        self.thread.join()
+        self.process.kill()
+
+
+@pytest.mark.parametrize("count", [1, 3000])
+def test_others_change_what_is_theirs_all_the_time(ground, daemon, job, family, count):
+    """Large transactions are not listened through: that others changed something of theirs then is no alarm."""
+    ports = list(range(10_000, 10_000 + 2 * count, 2))
+    allow = [rule("storage", family.storage_prefix, [443, "443/udp"]), rule("many", family.third, ports)]
+    daemon.configure(owner="off")
+    daemon.start({"job": job_policy(ground, family, allow=allow)})
+    before = standing(ground)
+    daemon.kill()
+    with Churn(ground):
+        time.sleep(0.2)
+        for _ in range(3):
+            daemon.start()
+            handle = job.tcp(family.storage, 443, keep=True)["handle"]
+            time.sleep(1)
+            assert alarms(daemon) == []
+            assert daemon.ctl("status")["counters"]["restorations"] == 0
+            assert job.echo(handle)["ok"]
+            daemon.kill()
+        daemon.start()
+        # What is heard is acted upon as before, and once.
+        for times in (1, 2):
+            nft(ground, "insert", "rule", "inet", "egressd", "decide", "accept")
+            time.sleep(1)
+            assert daemon.ctl("status")["counters"]["restorations"] == times
+        wait_alarm(daemon, "rules added to chain decide")
+        assert len(alarms(daemon)) == 1, alarms(daemon)
+    assert standing(ground) == before
+    holds(ground, job, family)
+
+
+def deafen(daemon):
+    """Leaves room for one notification in the socket by which the daemon hears of changes, as when very many come at once."""
+    process = os.pidfd_open(daemon.process.pid)
+    deafened = 0
+    for number in os.listdir(f"/proc/{daemon.process.pid}/fd"):
+        # pidfd_getfd of include/uapi/asm-generic/unistd.h.
+        copy = ctypes.CDLL(None, use_errno=True).syscall(438, process, int(number), 0)
+        if not os.readlink(f"/proc/self/fd/{copy}").startswith("socket:"):
+            os.close(copy)
+            continue
+        with socket.socket(fileno=copy) as one:
+            if one.family != socket.AF_NETLINK or one.proto != 12:
+                continue
+            # NETLINK_LIST_MEMBERSHIPS; NFNLGRP_NFTABLES is the seventh group.
+            if int.from_bytes(one.getsockopt(270, 9, 4), sys.byteorder) & 1 << 6:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+                deafened += 1
+    os.close(process)
+    assert deafened == 1
+
+
+@pytest.mark.parametrize(
+    "hand",
+    ["nothing", "chain inet egressd open { type filter hook output priority -400; }", "add rule inet egressd decide accept",
+     "add element inet egressd hosts{suffix} {{ {first} . {stranger} . tcp . 443 }}"],
+    ids=["nothing", "chain", "rule", "element"],
+)  # fmt: skip
+def test_what_was_not_heard_is_found(ground, daemon, job, basic, family, hand):
+    daemon.configure(owner="off")
+    daemon.start(basic)
+    before = standing(ground)
+    ground.host.nft("table inet services {\nset busy {\ntype inet_service;\n}\n}\n")
+    daemon.process.send_signal(signal.SIGSTOP)
+    deafen(daemon)
+    for port in range(80, 84):
+        ground.host.nft(f"add element inet services busy {{ {port} }}")
+    if hand != "nothing":
+        text = hand
+        if "{first}" in hand:
+            text = hand.format(suffix=suffix(family), first=FIRST, stranger=family.stranger)
+        ground.host.nft(f"add {text}" if text.startswith("chain") else text)
+    daemon.process.send_signal(signal.SIGCONT)
+    wait_standing(ground, before)
+    if hand.startswith(("chain", "add rule")):
+        wait_alarm(daemon, "by whom was not heard; put back after")
+    time.sleep(0.5)
+    assert len(alarms(daemon)) == (hand.startswith(("chain", "add rule"))), alarms(daemon)
     holds(ground, job, family)
 
 

@@ -1,5 +1,7 @@
 """Pins: how long they live, what ends them, how many there are, and that they outlive the daemon."""
 
+import contextlib
+import sqlite3
 import time
 
 import pytest
@@ -8,6 +10,7 @@ from names_checks import (
     ask, code, eventually, lifetime, named_policy, named_rule, pinned, pins, refused, request_named, resolve,
 )  # fmt: skip
 from names_world import POOL_PORT, asker, daemon, names_world, site, world  # noqa: F401
+from resources import record_of, stored
 
 NAME = "storage.lab.test"
 NEIGHBOUR = "training.slice/neighbour.service"
@@ -55,6 +58,31 @@ def test_a_killed_daemon_leaves_its_pins_in_force(ground, daemon, world, asker, 
     assert daemon.stop() == 0
     daemon.start()
     assert job.tcp(site.first, 443)["ok"] and job.tcp(site.second, 8443)["ok"]
+
+
+@pytest.mark.parametrize("how", ["killed", "stopped"])
+def test_what_is_open_outlives_its_pin_and_the_daemon(ground, daemon, world, asker, job, site, how):
+    """A download of some hours: its pin has ended long ago, and the daemon is started anew, twice."""
+    world.set((NAME, site.type, 300, [site.first]))
+    daemon.start({"job": named_policy(ground, NAME)})
+    resolve(asker, site, NAME)
+    stays = opened(job, site.first)
+    time.sleep(0.2)  # pins are on the disk a moment after they are in force
+    daemon.kill()
+    with contextlib.closing(sqlite3.connect(record_of(daemon))) as database, database:
+        # As it is some hours later.
+        database.execute("UPDATE pins SET expires = expires - 14400000000")
+    for _ in range(2):
+        daemon.start()
+        assert job.echo(stays["handle"])["ok"]
+        assert refused(job.tcp(site.first, 443)), "nobody new"
+        assert pinned(daemon, workload="job") == set()
+        assert daemon.wait_event(to=site.first, port=443, verdict="deny")["destination"]["name"] == NAME
+        eventually(lambda: stored(daemon, "SELECT expires < 0 FROM pins") == [1], 2, "it has ended for good")
+        daemon.kill() if how == "killed" else daemon.stop()
+    daemon.start({"job": named_policy(ground, "other.lab.test")})
+    world.echo.wait_closed(stays["source"][1], 2)
+    eventually(lambda: stored(daemon, "SELECT count(*) FROM pins") == [0], 2, "no policy allows it")
 
 
 def test_a_policy_narrowed_while_the_daemon_was_away(ground, daemon, world, asker, job, site):

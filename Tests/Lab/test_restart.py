@@ -191,6 +191,24 @@ def test_other_queues_are_begun_anew(ground, managed, basic, family):
     assert managed.log().count("taking over the kept socket 'queues'") == 1
 
 
+def test_what_the_service_manager_did_not_take_is_given_again(ground, managed, basic, family):
+    """It cannot be reached for a moment: without its sockets a restart would not be one that nobody notices."""
+    path = managed.manager.path
+    path.rename(path.with_suffix(".away"))
+    managed.start(basic)
+    assert managed.manager.names == []
+    path.with_suffix(".away").rename(path)
+    deadline = time.monotonic() + 3
+    while sorted(managed.manager.names) != KEPT:
+        assert time.monotonic() < deadline, managed.log()
+        time.sleep(0.02)
+    for name in KEPT:
+        assert managed.log().count(f"was not given the socket '{name}'") == 1
+    managed.kill()
+    managed.start()
+    assert managed.log().count("taking over the kept socket") == 3
+
+
 def test_what_is_no_such_socket_is_not_used(ground, managed, basic, family):
     with open(os.devnull, "rb") as nothing, socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as elsewhere:
         elsewhere.bind((0, 0))

@@ -158,3 +158,102 @@ def test_in_observe_mode_nothing_is_cut(ground, daemon, job, family):
     daemon.configure(mode="observe")
     daemon.start({"job": job_policy(ground, family)})
     assert job.echo(connection["handle"])["ok"]
+
+
+# ---- what others translate -------------------------------------------------------------------------------------------
+
+
+def translate(ground, family, *pairs):
+    """A table of somebody else, as kube-proxy has one: what goes to one address and port goes to another."""
+    name = "ip" if family.name == "ipv4" else "ip6"
+    to = {there: family.join(*there).split("/")[0] for _, there in pairs}
+    rules = "\n".join(
+        f"{name} daddr {here[0]} {transport} dport {here[1]} dnat to {to[there]}"
+        for here, there in pairs
+        for transport in ("tcp", "udp")
+    )
+    ground.host.nft(
+        f"table {name} services {{\nchain out {{\ntype nat hook output priority -100;\n{rules}\n}}\n}}\n"
+    )
+
+
+@pytest.mark.parametrize("how", ["nothing", "restart", "put-back"])
+def test_what_others_translate_is_judged_by_where_it_goes(ground, daemon, job, family, how):
+    """Packets are judged after the translation of others, and what is open is, too."""
+    service, trap = (family.other, 9001), (family.storage, 9002)
+    translate(ground, family, (service, (family.storage, 443)), (trap, (family.stranger, 443)))
+    policies = {"job": job_policy(ground, family)}
+    daemon.configure(owner="off")
+    if how != "nothing":
+        daemon.start(policies)
+    stays, datagrams = opened(job, *service), job.udp(*service, connect=True, keep=True)
+    assert datagrams["ok"]
+    if how == "put-back":
+        ground.host.command("nft", "delete", "table", "inet", "egressd")
+        daemon.wait_event(kind="alarm")
+    else:
+        if how == "restart":
+            daemon.kill()
+            # The trap is open only while nothing holds.
+            ground.host.command("nft", "delete", "table", "inet", "egressd")
+        doomed = opened(job, *trap)
+        daemon.start(policies)
+        ended(job, doomed, time.monotonic())
+        event = daemon.wait_event(to=family.stranger, port=443, verdict="deny")
+        assert event["message"] == "it was open when the daemon took over"
+    assert job.echo(stays["handle"])["data"] == "still here"
+    assert job.udp(*service, handle=datagrams["handle"])["ok"]
+    # A narrower policy ends it, by where it goes as well.
+    before = opened(job, *service)
+    daemon.reload({"job": job_policy(ground, family, allow=[rule("one", family.storage, [443])])})
+    assert job.echo(before["handle"])["ok"] and job.echo(stays["handle"])["ok"]
+    daemon.reload({"job": job_policy(ground, family, allow=[rule("other", family.other, ["any"])])})
+    ended(job, before, time.monotonic())
+
+
+# ---- a kernel that cannot end a connection ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_destroy(ground):
+    library = ground.directory / "no-destroy.so"
+    if not library.exists():
+        source = ground.directory / "probes/no_destroy.c"
+        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source], check=True)
+    return library
+
+
+def test_a_kernel_that_cannot_end_connections(ground, daemon, job, family, no_destroy):
+    """Their next packet is refused, though their stamps were good; what was told of once is not told again."""
+    nobody = ground.agent(SOME_CGROUP)
+    assert nobody.do("serve", at=[family.loopback, 6010])["ok"]
+    allow = [rule("storage", family.storage_prefix, [443]), rule("other", family.other, [443])]
+    daemon.configure(owner="off")
+    local = [rule("local", family.loopback, [6010])]
+    daemon.start({"job": job_policy(ground, family, allow=allow + local)})
+    stays, doomed, idle = opened(job, family.storage, 443), opened(job, family.other, 443), opened(job, family.other, 443)
+    beside = opened(job, family.loopback, 6010)
+    daemon.kill()
+    assert all(job.echo(one["handle"])["ok"] for one in (stays, doomed, idle, beside))
+    daemon.write({"job": job_policy(ground, family, allow=allow[:1])})
+    daemon.launch("env", f"LD_PRELOAD={no_destroy}")
+    daemon.wait_ready()
+    message = "it was open when the daemon took over"
+    eventually = time.monotonic() + 2
+    while len([event for event in daemon.events(to=family.other) if event.get("message") == message]) < 2:
+        assert time.monotonic() < eventually, daemon.events(to=family.other)
+        time.sleep(0.02)
+    # It is judged again, and tried again.
+    ground.host.command("nft", "delete", "table", "inet", "egressd")
+    daemon.wait_event(kind="alarm")
+    time.sleep(0.3)
+    assert "ESTAB" in ground.host.command("ss", "-tnH", "dst", f"[{family.other}]" if ":" in family.other else family.other)
+    told = [event for event in daemon.events(to=family.other) if "was open" in (event.get("message") or "")]
+    assert len(told) == 2, told
+    with ground.capture() as capture:
+        for one in (doomed, beside):
+            answer = job.echo(one["handle"])
+            assert not answer["ok"], answer
+        assert [packet for packet in capture.find(destination=family.other) if packet.payload] == []
+    assert job.echo(stays["handle"])["ok"]
+    daemon.wait_event(to=family.loopback, port=6010, verdict="deny")

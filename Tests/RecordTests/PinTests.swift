@@ -102,7 +102,8 @@ import Testing
         }
     }
 
-    @Test func forgetsTheExpiredWhenItOpens() throws {
+    /// One start with the date ahead would else take every pin from the connections that are open by it.
+    @Test func keepsTheExpiredWhenItOpens() throws {
         let pins = try [9, 10, 11].map { try pin($0, expires: Int64($0)) }
         do {
             let store = try open()
@@ -110,9 +111,46 @@ import Testing
             try store.flush()
             #expect(try store.pins() == pins.reversed())
         }
-        #expect(try open(now: 10).pins() == [pins[2]])
+        #expect(try open(now: 10).pins() == pins.reversed())
         // The real clock is far later.
-        #expect(try Store(directory: scratch.path).pins() == [])
+        let store = try Store(directory: scratch.path)
+        #expect(try store.pins() == pins.reversed())
+        try store.writer.perform { (database) throws(StoreError) in
+            try PinRow.deleteExpired(at: WallTime(microseconds: 10), keeping: 1, from: database)
+        }
+        #expect(try store.pins() == [pins[2], pins[1]], "of the two that have expired the last")
+    }
+
+    @Test func whatHasEndedStaysSo() throws {
+        var ended = try [50, 60].map { try pin($0, expires: Int64($0)) }
+        for index in ended.indices { ended[index].hasEnded = true }
+        let open = try pin(1, expires: 1)
+        do {
+            let store = try self.open()
+            store.upsertPins(ended + [open])
+            try store.flush()
+        }
+        // Whatever the date is: before it ended, too.
+        let store = try self.open(now: 40)
+        #expect(try store.pins() == [open, ended[1], ended[0]])
+        var again = ended[0]
+        (again.hasEnded, again.expires) = (false, WallTime(microseconds: 90))
+        store.upsertPins([again])
+        try store.flush()
+        #expect(try store.pins() == [again, open, ended[1]])
+    }
+
+    @Test func whatHasEndedGoesFirst() throws {
+        var changes = PinChanges()
+        changes.upsert(
+            try (0..<PinChanges.limit + 1).map { number in
+                var row = try pin(number, expires: 1000 + Int64(number))
+                row.hasEnded = number >= PinRow.maximum
+                return row
+            },
+        )
+        #expect(changes.rows.count == PinRow.maximum)
+        #expect(changes.rows.values.allSatisfy { $0?.hasEnded == false })
     }
 
     @Test func opensWhenTheExpiredCannotBeDeleted() throws {

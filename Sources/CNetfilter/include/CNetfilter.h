@@ -197,6 +197,8 @@ struct enf_flow {
     uint16_t destination_port;
     uint8_t source[16];
     uint8_t destination[16];   // of the original direction
+    uint16_t target_port;
+    uint8_t target[16];        // where replies come from: not the destination when others have translated it
     uint32_t mark;
 };
 typedef void (*enf_flow_callback)(void *_Nullable context, const struct enf_flow *flow);

@@ -1,7 +1,7 @@
-import Model
+package import Model
 
 /// Alarms that may come by the thousand: the first of a burst is told at once, the rest are counted and told of when it ends.
-struct AlarmBursts {
+package struct AlarmBursts {
     private struct Burst {
         let ends: Instant
         var count: UInt64 = 0
@@ -9,13 +9,16 @@ struct AlarmBursts {
     }
 
     /// How long a burst lasts.
-    static let span = Instant.Span.seconds(10)
+    package static let span = Instant.Span.seconds(10)
 
     private var bursts: [String: Burst] = [:]
 
+    package init() {}
+
     /// Whether an alarm about this subject is told now.
-    mutating func isTold(_ subject: String, _ message: String, at now: Instant) -> Bool {
-        guard bursts[subject] != nil else {
+    package mutating func isTold(_ subject: String, _ message: String, at now: Instant) -> Bool {
+        // One that has ended and counted nothing is over; what another one counted is not told of yet.
+        guard let burst = bursts[subject], now < burst.ends || burst.count > 0 else {
             bursts[subject] = Burst(ends: now + Self.span)
             return true
         }
@@ -24,11 +27,11 @@ struct AlarmBursts {
         return false
     }
 
-    /// When a burst ends next; nil when there is none.
-    var deadline: Instant? { bursts.values.map(\.ends).min() }
+    /// When a burst ends next, and `takeEnded` is due; nil when there is none.
+    package var deadline: Instant? { bursts.values.map(\.ends).min() }
 
     /// What was counted in the bursts that have ended: the last message, and how many there were.
-    mutating func takeEnded(at now: Instant, all: Bool = false) -> [(message: String, count: UInt64)] {
+    package mutating func takeEnded(at now: Instant, all: Bool = false) -> [(message: String, count: UInt64)] {
         let ended = bursts.filter { all || $0.value.ends <= now }
         for subject in ended.keys { bursts[subject] = nil }
         return ended.values.filter { $0.count > 0 }.map { ($0.last, $0.count) }
