@@ -63,6 +63,8 @@ def ground(lab):
     outer = lab.stack
     with type(outer)() as lab.stack:
         lab.stack.callback(clear, lab)
+        # The end of a connection of the test before may have been told since it was cleared.
+        lab.world.clear()
         yield lab
     lab.stack = outer
 

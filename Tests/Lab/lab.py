@@ -139,7 +139,7 @@ class World:
     def __init__(self, process: subprocess.Popen):
         self.process = process
         self.facts: list[dict[str, Any]] = []
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._rest = b""
         self._output = process.stdout.fileno()
         os.set_blocking(self._output, False)
@@ -171,8 +171,10 @@ class World:
 
     def clear(self) -> None:
         """Forgets what was seen until now."""
-        self._drain()
-        self.facts.clear()
+        # The collector may not take in between the two what nobody has asked for yet.
+        with self._lock:
+            self._drain()
+            self.facts.clear()
 
     def find(self, **wanted: Any) -> list[dict[str, Any]]:
         self._drain()

@@ -25,7 +25,7 @@ def test_the_right_name_opens_to_every_client(ground, daemon, flights, client, s
     flights.names.set(*flights.tools.records(site))
     open_to(ground, daemon, client, NAME, "git.lab.test")
     for label, argv in tls_clients(flights, site, NAME).items():
-        done = client.do("run", argv=argv, input=REQUEST, timeout=8)
+        done = client.do("run", argv=argv, input=REQUEST, until="here is", timeout=15)
         assert f"here is {NAME}" in done["stdout"], (label, done)
     assert "here is" in requests_get(flights, client, NAME)["stdout"]
     assert git_clone(flights, client, tmp_path)["ok"]
@@ -77,7 +77,7 @@ def test_another_name_at_the_same_address_is_denied(ground, daemon, flights, cli
     with ground.capture() as capture:
         clients = tls_clients(flights, site, NEIGHBOUR)
         for label, argv in ((label, clients[label]) for label in ("openssl", "gnutls", "curl -k", "newest openssl")):
-            done = client.do("run", argv=argv, input=REQUEST, timeout=8)
+            done = client.do("run", argv=argv, input=REQUEST, until="here is", timeout=15)
             assert not done["ok"] or "here is" not in done["stdout"], (label, done)
         literal = site.packages if ":" not in site.packages else f"[{site.packages}]"
         flags = ["-c", f"http.curloptResolve=packages.lab.test:443:{literal}"]

@@ -12,6 +12,7 @@ HELLOS = {
     "java": lambda: wire.JAVA, "old": lambda: wire.hello(old=True), "two records": lambda: wire.records(wire.hello_message(), 40),
     "no name": lambda: wire.hello(None), "encrypted": wire.encrypted_hello,
 }  # fmt: skip
+REQUEST = f"GET / HTTP/1.1\r\nHost: {NAME}\r\n\r\n"
 
 
 def test_a_hello_of_every_kind_is_answered(flights, client, site):
@@ -33,7 +34,7 @@ def test_a_hello_of_every_kind_is_answered(flights, client, site):
 
 def test_the_clients_of_tls_work(flights, client, site, family, tmp_path):
     for label, argv in tls_clients(flights, site, NAME).items():
-        done = client.do("run", argv=argv, input="GET / HTTP/1.1\r\nHost: web.lab.test\r\n\r\n", timeout=8)
+        done = client.do("run", argv=argv, input=REQUEST, until="here is", timeout=15)
         assert "here is web.lab.test" in done["stdout"], (label, done)
     handshakes = flights.servers.find(event="handshake")
     assert {one["name"] for one in handshakes} == {NAME} and {one["version"] for one in handshakes} == {"TLSv1.2", "TLSv1.3"}

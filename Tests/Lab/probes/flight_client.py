@@ -1,5 +1,6 @@
 """A program inside a cgroup that says first bytes as it is told: one JSON command per line, one JSON answer per line."""
 
+import contextlib
 import errno
 import os
 import resource
@@ -7,6 +8,7 @@ import select
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -186,16 +188,39 @@ def datagram(command):
 
 
 def run(command):
-    argv = command["argv"]
-    try:
-        done = subprocess.run(
-            argv, capture_output=True, timeout=command.get("timeout", 15), check=False,
-            input=command.get("input", "").encode("latin-1"),
-        )  # fmt: skip
-        output = {"stdout": done.stdout.decode("latin-1"), "stderr": done.stderr.decode("latin-1")}
-        return {"ok": done.returncode == 0, "status": done.returncode, **output}
-    except subprocess.TimeoutExpired:
-        return {"ok": False, "status": None, "error": "timeout"}
+    """A program to its end. Its input stays open until `until` is on its output, or in the `file`."""
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(command["argv"], stdin=subprocess.PIPE, stdout=output, stderr=errors)
+        deadline = time.monotonic() + command.get("timeout", 15)
+        answer = {}
+        try:
+            with contextlib.suppress(OSError):  # it has ended without reading
+                process.stdin.write(command.get("input", "").encode("latin-1"))
+                process.stdin.flush()
+            while "until" in command and process.poll() is None and time.monotonic() < deadline:
+                if command["until"] in (content(command["file"]) if "file" in command else text_of(output)):
+                    break
+                time.sleep(0.005)
+            with contextlib.suppress(OSError):
+                process.stdin.close()
+            process.wait(max(0.001, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            answer = {"ok": False, "status": None, "error": "timeout"}
+        done = {"ok": process.returncode == 0, "status": process.returncode, **answer}
+        return {**done, "stdout": text_of(output), "stderr": text_of(errors)}
+
+
+def text_of(file):
+    """All of it; the place where its writer goes on is left alone."""
+    return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode("latin-1")
+
+
+def content(path):
+    with contextlib.suppress(OSError), open(path, encoding="latin-1") as file:
+        return file.read()
+    return ""
 
 
 obey_by_name(resolve, speak, write, read, close, repeat, silent, datagram, run)
