@@ -12,13 +12,15 @@ import time
 
 PACKET_OUTGOING = 4
 ETH_P_ALL = 3
+SO_TIMESTAMPNS = 35
+TIMESPEC = struct.Struct("=qq")
 
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
     """One packet as it came in."""
 
-    at: float
+    at: float  # of the monotonic clock, by the kernel's word: whoever reads it later waits for the processor
     ethertype: int
     protocol: int
     source: str
@@ -29,9 +31,8 @@ class Seen:
     payload: bytes
 
 
-def parse(frame: bytes) -> Seen:
+def parse(frame: bytes, at: float) -> Seen:
     ethertype = struct.unpack("!H", frame[12:14])[0]
-    at = time.monotonic()
     if ethertype == 0x0800:
         length = (frame[14] & 15) * 4
         protocol, rest = frame[23], frame[14 + length : 14 + struct.unpack("!H", frame[16:18])[0]]
@@ -53,6 +54,15 @@ def parse(frame: bytes) -> Seen:
     return Seen(at, ethertype, protocol, source, destination, ports[0], ports[1], flags, payload)
 
 
+def arrival(words: list[tuple[int, int, bytes]]) -> float:
+    """When a packet came: the kernel says it by the time of day."""
+    for level, kind, data in words:
+        if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS):
+            seconds, nanoseconds = TIMESPEC.unpack(data)
+            return time.monotonic() - (time.time() - seconds - nanoseconds / 1e9)
+    return time.monotonic()
+
+
 class Capture:
     """A packet socket on an interface of a namespace; collects what comes in, not what goes out."""
 
@@ -69,6 +79,7 @@ class Capture:
     def _open(interface: str) -> socket.socket:
         made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
         made.setsockopt(socket.SOL_SOCKET, 33, 16 << 20)  # SO_RCVBUFFORCE
+        made.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         made.bind((interface, ETH_P_ALL))
         return made
 
@@ -81,9 +92,9 @@ class Capture:
         """Takes in all that has arrived: what came before a question is in its answer."""
         with self._lock, contextlib.suppress(BlockingIOError):
             while self.socket.fileno() >= 0:
-                frame, address = self.socket.recvfrom(65536)
+                frame, words, _, address = self.socket.recvmsg(65536, socket.CMSG_SPACE(TIMESPEC.size))
                 if address[2] != PACKET_OUTGOING:
-                    self.seen.append(parse(frame))
+                    self.seen.append(parse(frame, arrival(words)))
 
     def find(self, **wanted) -> list[Seen]:
         """What was seen with these fields: `protocol=6`, `destination=…`, `destination_port=…`, `payload=…` (contained)."""
@@ -96,11 +107,21 @@ class Capture:
             and (inside is None or inside in one.payload)
         ]
 
-    def wait(self, timeout: float = 1, **wanted) -> list[Seen]:
+    def wait(self, timeout: float = 15, **wanted) -> list[Seen]:
         deadline = time.monotonic() + timeout
         while not (found := self.find(**wanted)) and time.monotonic() < deadline:
             time.sleep(0.01)
         return found
+
+    def end_of(self, source_port: int, timeout: float = 15) -> Seen:
+        """The first FIN or reset from that port."""
+        deadline = time.monotonic() + timeout
+        while True:
+            for one in self.find(protocol=6, source_port=source_port):
+                if set("FR") & set(one.flags):
+                    return one
+            assert time.monotonic() < deadline, f"no end came from port {source_port} within {timeout} s"
+            time.sleep(0.01)
 
     def clear(self) -> None:
         self._drain()

@@ -105,8 +105,8 @@ def test_segments_go_as_they_are_told(ground, flights, site, family):
 
 
 def test_many_connections_that_say_nothing(flights, client, site):
-    told = client.do("silent", to=[flights.quiet(site), 443], count=1000, within=1.5)
-    assert told["outcomes"] == {"open": 1000} and told["connected"] < 3, told
+    told = client.do("silent", to=[flights.quiet(site), 443], count=1000, within=1)
+    assert told["outcomes"] == {"open": 1000}, told
     took = client.do("repeat", to=[flights.web(site), 443], chunks=[wire.hello().hex()], count=50)
     assert len(took["took"]) == 50 and not took["failed"]
 
