@@ -10,10 +10,10 @@ import struct
 import threading
 import time
 
+from probes.arrival import SO_TIMESTAMPNS, SPACE, arrival, clock_offset
+
 PACKET_OUTGOING = 4
 ETH_P_ALL = 3
-SO_TIMESTAMPNS = 35
-TIMESPEC = struct.Struct("=qq")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,15 +54,6 @@ def parse(frame: bytes, at: float) -> Seen:
     return Seen(at, ethertype, protocol, source, destination, ports[0], ports[1], flags, payload)
 
 
-def arrival(words: list[tuple[int, int, bytes]]) -> float:
-    """When a packet came: the kernel says it by the time of day."""
-    for level, kind, data in words:
-        if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS):
-            seconds, nanoseconds = TIMESPEC.unpack(data)
-            return time.monotonic() - (time.time() - seconds - nanoseconds / 1e9)
-    return time.monotonic()
-
-
 class Capture:
     """A packet socket on an interface of a namespace; collects what comes in, not what goes out."""
 
@@ -91,10 +82,11 @@ class Capture:
     def _drain(self) -> None:
         """Takes in all that has arrived: what came before a question is in its answer."""
         with self._lock, contextlib.suppress(BlockingIOError):
+            offset = clock_offset()
             while self.socket.fileno() >= 0:
-                frame, words, _, address = self.socket.recvmsg(65536, socket.CMSG_SPACE(TIMESPEC.size))
+                frame, words, _, address = self.socket.recvmsg(65536, SPACE)
                 if address[2] != PACKET_OUTGOING:
-                    self.seen.append(parse(frame, arrival(words)))
+                    self.seen.append(parse(frame, arrival(words, offset)))
 
     def find(self, **wanted) -> list[Seen]:
         """What was seen with these fields: `protocol=6`, `destination=…`, `destination_port=…`, `payload=…` (contained)."""

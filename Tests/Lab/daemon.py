@@ -52,6 +52,8 @@ class Daemon:
         self.options: list[str] = []
         self.runs_as: dict[str, Any] = {}
         self.manager: ServiceManager | None = None
+        # Before and after the last approval.
+        self.approved = (0.0, 0.0)
         directory.mkdir(parents=True, exist_ok=True)
         os.chmod(directory, 0o755)
         self.policies.mkdir(exist_ok=True)
@@ -193,11 +195,17 @@ class Daemon:
         """Approves the request for a destination and gives the grant's number."""
         entry = self.request_for(address, port, workload)
         before = {grant["grant"] for grant in self.ctl("grants")["grants"]}
-        self.ctl("approve", str(entry["request"]), "--for", duration, "--reason", "the lab asks")
+        self.give(entry["request"], duration)
         new = [grant["grant"] for grant in self.ctl("grants")["grants"] if grant["grant"] not in before]
         if len(new) != 1:
             raise LabError(f"approve made {len(new)} grants")
         return new[0]
+
+    def give(self, request: int, duration: str, *flags: str) -> None:
+        """One approval; `approved` is when."""
+        begun = time.monotonic()
+        self.ctl("approve", str(request), "--for", duration, *flags, "--reason", "the lab asks")
+        self.approved = (begun, time.monotonic())
 
     def reload(self, policies: dict[str, str] | None = None) -> None:
         if policies is not None:

@@ -185,7 +185,14 @@ def nothing_left(flights, capture, address: str, port: int = 443) -> None:
     assert flights.arrived(local=[address, port]) == []
 
 
-def peer_ended(flights, answer: dict[str, Any], timeout: float = 2) -> None:
+def stood(capture, answer: dict[str, Any]) -> float:
+    """How many seconds an answer's connection stood, as the wire has it; what nobody says anything on stands for ten."""
+    port = answer["source"][1]
+    begun = capture.wait(protocol=6, source_port=port)[0].at
+    return capture.end_of(port).at - begun
+
+
+def peer_ended(flights, answer: dict[str, Any], timeout: float = 15) -> None:
     """The server at the other end of an answer's connection learned that it is over."""
     flights.servers.wait_closed(answer["source"][1], timeout)
 

@@ -4,7 +4,7 @@ import re
 
 from flight_checks import (
     allowed_event, early_data, flight_event, flight_policy, flight_rule, git_clone, gone, nothing_left, peer_ended, pin,
-    payloads, requests_get, tls_clients, wrong_name, wrong_protocol,
+    payloads, requests_get, stood, tls_clients, wrong_name, wrong_protocol,
 )  # fmt: skip
 from flight_world import (
     EARLY_PORT, MORE_PORTS, NAME, NEIGHBOUR, QUIET, client, daemon, flight_servers, flights, names_world, site, world,
@@ -105,9 +105,8 @@ def test_what_is_not_the_name_is_denied(ground, daemon, flights, client, site):
         for label, (hello, name) in asked.items():
             at = next(ports)
             answer = flights.speak(client, quiet, hello, port=at)
-            assert gone(answer) and answer["ms"] < 1500, (label, answer)
-            if "source" in answer:
-                peer_ended(flights, answer)
+            assert gone(answer) and stood(capture, answer) < 2, (label, answer)
+            peer_ended(flights, answer)
             nothing_left(flights, capture, quiet, at)
             event = flight_event(daemon, quiet, at, verdict="deny")
             assert event["reason"] in ("wrong-name", "wrong-protocol"), (label, event)

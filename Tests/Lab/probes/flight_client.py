@@ -96,6 +96,8 @@ def speak(command):
             new = None
         return answer
     except OSError as error:
+        with contextlib.suppress(OSError):
+            answer["source"] = new.getsockname()[:2]
         return {**answer, "error": name_of(error), "ms": (time.monotonic() - started) * 1000}
     finally:
         if new is not None:
