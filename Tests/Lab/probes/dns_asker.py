@@ -191,7 +191,7 @@ def first_connect(command):
 
 
 def burst(command):
-    """Asks many names at once over `sockets` sockets, what stays silent once more after three seconds, as resolvers of
+    """Asks many names at once over `sockets` sockets, what stays silent every three seconds again, as resolvers of
     programs do; counts the codes of what came within the time."""
     sockets = [made(socket.SOCK_DGRAM, command) for _ in range(command.get("sockets", 16))]
     outcomes, started = {}, time.monotonic()
@@ -206,8 +206,8 @@ def burst(command):
     again = started + 3
     deadline = started + command.get("timeout", 10)
     while any(waiting) and time.monotonic() < deadline:
-        if again is not None and time.monotonic() > again:
-            again = None
+        if time.monotonic() > again:
+            again += 3
             for number in set().union(*waiting):
                 sockets[number % len(sockets)].send(questions[number])
         for through in select.select(sockets, [], [], 0.2)[0]:
