@@ -73,11 +73,11 @@ def clear(lab):
     for entry in lab.cgroups.root.iterdir():
         if entry.is_dir():
             lab.cgroups.remove(entry.name)
-    for namespace in (lab.host, lab.world_ns):
-        namespace.command("nft", "flush", "ruleset", check=False)
-        namespace.command("conntrack", "-F", check=False)
-    # What was held may not be sent again under the next test.
-    lab.host.command("ss", "-K", "-t", "exclude", "listening", check=False)
+    # One process for all of it. What was held may not be sent again under the next test.
+    both = "nft flush ruleset; conntrack -F"
+    lab.host.command(
+        "sh", "-c", f'{both}; ss -K -t exclude listening; exec nsenter --net="$0" sh -c "{both}"', lab.world_ns.path, check=False
+    )
     lab.world.clear()
 
 
@@ -95,8 +95,8 @@ def daemon(ground, request):
     made = ground.daemon()
     yield made
     events = made.last_events() if getattr(request.node, "has_failed", False) else ""
+    # Its table goes with the ground.
     made.kill()
-    made.clear_kernel()
     print(f"---- {made.log_file}\n{made.log()[-6000:]}\n---- the last events\n{events}")
 
 

@@ -168,7 +168,7 @@ class Daemon:
                 found.append(event)
         return found
 
-    def wait_event(self, timeout: float = 3, **wanted: Any) -> dict[str, Any]:
+    def wait_event(self, timeout: float = 15, **wanted: Any) -> dict[str, Any]:
         """Waits for an event of this kind and gives the newest."""
         deadline = time.monotonic() + timeout
         while not (found := self.events(**wanted)):
@@ -178,7 +178,7 @@ class Daemon:
             time.sleep(0.05)
         return max(found, key=lambda event: event.get("seq", 0))
 
-    def request_for(self, address: str, port: int, workload: str | None = None, timeout: float = 3) -> dict[str, Any]:
+    def request_for(self, address: str, port: int, workload: str | None = None, timeout: float = 15) -> dict[str, Any]:
         """The line of `ctl requests` for a destination."""
         deadline = time.monotonic() + timeout
         while True:
@@ -243,13 +243,8 @@ class Daemon:
 
     def clear_kernel(self) -> None:
         """Takes its rules and marks out of the namespace, for the next test."""
-        namespace = self.lab.host
-        listing = namespace.command("nft", "list", "tables", check=False)
-        for line in listing.splitlines():
-            words = line.split()
-            if len(words) == 3 and words[2].startswith("egressd"):
-                namespace.command("nft", "delete", "table", words[1], words[2], check=False)
-        namespace.command("conntrack", "-F", check=False)
+        delete = "nft list tables | grep ' egressd' | while read -r line; do nft delete $line; done"
+        self.lab.host.command("sh", "-c", f"{delete}; conntrack -F", check=False)
 
     def __enter__(self) -> "Daemon":
         return self

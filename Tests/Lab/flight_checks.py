@@ -126,7 +126,7 @@ def gone(answer: dict[str, Any]) -> bool:
     return not answer["ok"] and answer["error"] in GONE
 
 
-def flight_event(daemon, site_or_address: Any, port: int = 443, timeout: float = 4, **wanted: Any) -> dict[str, Any]:
+def flight_event(daemon, site_or_address: Any, port: int = 443, timeout: float = 15, **wanted: Any) -> dict[str, Any]:
     """The newest event of a destination that says what was spoken."""
 
     def look() -> list[dict[str, Any]]:

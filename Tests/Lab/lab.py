@@ -186,7 +186,7 @@ class World:
             and (port is None or fact.get("peer", [None, None])[1] == port)
         ]
 
-    def wait(self, timeout: float = 2, **wanted: Any) -> dict[str, Any]:
+    def wait(self, timeout: float = 15, **wanted: Any) -> dict[str, Any]:
         deadline = time.monotonic() + timeout
         while not (found := self.find(**wanted)):
             if time.monotonic() > deadline:

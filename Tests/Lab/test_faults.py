@@ -80,7 +80,7 @@ def test_while_it_is_dead_only_what_is_allowed_by_address_passes(ground, daemon,
         assert not job.udp(family.stranger, 443, timeout=0.5)["ok"]
         assert capture.find(destination=family.stranger) == []
     assert job.tcp(family.storage, 443)["ok"]
-    assert job.udp(family.storage, 443)["ok"]
+    assert job.udp(family.storage, 443, timeout=15)["ok"]
     daemon.start()
     assert job.tcp(family.storage, 443)["ok"]
     assert job.tcp(family.stranger, 443)["error"] == "ECONNREFUSED"

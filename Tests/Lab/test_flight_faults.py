@@ -119,7 +119,7 @@ def test_a_thousand_that_say_nothing(daemon, policies, flights, client, site):
     for one, port in ((free, MORE_PORTS[1]), (free_too, MORE_PORTS[2])):
         assert watched.do("write", handle=one["handle"], data=wire.STREAMS["ssh"].hex())["ok"]
         at = [flights.quiet(site), port]
-        eventually(lambda at=at: any(wire.MARK.hex() in fact["data"] for fact in flights.arrived(local=at)), 2)
+        eventually(lambda at=at: any(wire.MARK.hex() in fact["data"] for fact in flights.arrived(local=at)))
     assert daemon.events(workload="watched", verdict="deny") == []
     for address, port in ((flights.quiet(site), 443), (flights.quiet(site), MORE_PORTS[0]), (flights.ssh(site), 2200)):
         event = daemon.wait_event(to=address, port=port, verdict="deny", reason="wrong-protocol")
@@ -172,8 +172,8 @@ def test_first_flights_that_come_while_no_daemon_runs(daemon, policies, flights,
             assert client.do("write", handle=one["handle"], data=data.hex())["ok"]
         assert payloads(capture, quiet) == []
         daemon.start()
-        eventually(lambda: b"".join(one.payload for one in payloads(capture, quiet, 443)) == right, 5)
-        answer = client.do("read", handle=bad["handle"], timeout=3)
+        eventually(lambda: b"".join(one.payload for one in payloads(capture, quiet, 443)) == right)
+        answer = client.do("read", handle=bad["handle"], timeout=15)
         assert not answer["ok"] and answer["error"] in GONE, answer
         assert payloads(capture, quiet, MORE_PORTS[0]) == []
     wrong_name(daemon, quiet, QUIET, NEIGHBOUR, MORE_PORTS[0])
@@ -193,7 +193,7 @@ def test_a_policy_is_loaded_while_flights_are_held(ground, daemon, policies, fli
     first, second = (hold(flights, client, quiet, right[:200]) for _ in range(2))
     daemon.reload(policies)
     assert client.do("write", handle=first["handle"], data=right[200:].hex())["ok"]
-    flights.servers.wait(event="data", local=[quiet, 443], timeout=4)
+    flights.servers.wait(event="data", local=[quiet, 443])
     with flights.lab.capture() as capture:
         daemon.reload({**policies, "job": flight_policy(ground, flight_rule([NAME]))})
         flights.servers.clear()
@@ -239,7 +239,7 @@ def test_an_end_without_a_word(daemon, policies, flights, client, site):
     for _ in range(20):
         answer = flights.speak(client, quiet, read=False)
         assert answer["ok"], answer
-        flights.servers.wait_closed(answer["source"][1], 1)
+        flights.servers.wait_closed(answer["source"][1], 15)
     assert flights.arrived() == []
     assert flights.speak(client, quiet, wire.hello(QUIET), read=False)["ok"]
     flights.servers.wait(event="data", local=[quiet, 443])

@@ -65,7 +65,7 @@ def test_an_open_flow_goes_on_in_the_kernel(ground, daemon, flights, client, sit
     for piece in (b"SSH-2.0-later\r\n", wire.STREAMS["stratum"], bytes(1 << 20)):
         assert client.do("write", handle=answer["handle"], data=piece.hex())["ok"]
     client.do("close", handle=answer["handle"])
-    flights.servers.wait(event="eof", local=[flights.quiet(site), 443], timeout=5)
+    flights.servers.wait(event="eof", local=[flights.quiet(site), 443])
     assert allowed_event(daemon, flights.quiet(site), QUIET)
     assert daemon.events(workload="job", verdict="deny") == []
 

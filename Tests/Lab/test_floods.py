@@ -148,7 +148,7 @@ def test_what_a_full_queue_drops_is_told_of(ground, daemon, family, flooded):
         flood.wait()
     dropped = dropped_by_queues(ground)
     daemon.process.send_signal(signal.SIGCONT)
-    event = daemon.wait_event(kind="alarm", reason="overload", timeout=10)
+    event = daemon.wait_event(kind="alarm", reason="overload")
     assert sum(one["count"] for one in daemon.events(kind="alarm", reason="overload")) == dropped, event
     assert daemon.ctl("status")["counters"]["overloads"] == dropped
 

@@ -117,7 +117,7 @@ def test_a_grant_for_udp_opens_and_ends(ground, daemon, job, basic, family):
     assert not job.udp(family.stranger, 443)["ok"]
     daemon.wait_event(to=family.stranger, port=443, transport="udp")
     grant = daemon.approve(family.stranger, 443)
-    kept = job.udp(family.stranger, 443, keep=True)
+    kept = job.udp(family.stranger, 443, keep=True, timeout=15)
     assert kept["ok"]
     assert job.tcp(family.stranger, 443)["error"] == "ECONNREFUSED", "the grant is for UDP alone"
     daemon.ctl("revoke", str(grant))
