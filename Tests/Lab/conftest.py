@@ -75,9 +75,8 @@ def clear(lab):
             lab.cgroups.remove(entry.name)
     # One process for all of it. What was held may not be sent again under the next test.
     both = "nft flush ruleset; conntrack -F"
-    lab.host.command(
-        "sh", "-c", f'{both}; ss -K -t exclude listening; exec nsenter --net="$0" sh -c "{both}"', lab.world_ns.path, check=False
-    )
+    script = f'{both}; ss -K -t exclude listening; exec nsenter --net="$0" sh -c "{both}"'
+    lab.host.command("sh", "-c", script, lab.world_ns.path, check=False)
     lab.world.clear()
 
 

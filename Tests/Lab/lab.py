@@ -24,7 +24,7 @@ import sys
 import tempfile
 import threading
 import time
-from typing import Any
+from typing import Any, Callable
 
 from capture import Capture
 from daemon import Daemon
@@ -220,6 +220,7 @@ class Lab:
         self.number = os.getpid()
         self.stack = contextlib.ExitStack()
         self.daemons = 0
+        self._shared: dict[type, Any] = {}
         self.host = Namespace(f"egressd-{self.number}-{label}host")
         self.world_ns = Namespace(f"egressd-{self.number}-{label}world")
         self.cgroups = CgroupTree(f"egressd-lab-{self.number}{label}")
@@ -327,6 +328,12 @@ class Lab:
             ):
                 if time.monotonic() > deadline:
                     raise LabError(f"the host cannot reach the world on {family}")
+
+    def once(self, kind: type, make: Callable[[], Any]) -> Any:
+        """What all tests share: made for the first that wants it. A fixture that many files import is one for each of them."""
+        if kind not in self._shared:
+            self._shared[kind] = make()
+        return self._shared[kind]
 
     # Programs
 

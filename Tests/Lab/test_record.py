@@ -61,7 +61,7 @@ def test_a_real_reverse_tunnel_is_refused_named_approved_and_revoked(ground, dae
     assert third.wait(10) == 255
 
 
-_ports = iter(range(2200, 2300))
+_ports = iter(range(2300, 2400))
 
 
 def next_port():
