@@ -14,7 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.dont_write_bytecode = True
 
 from daemon import policy, rule  # noqa: E402
-from families import FAMILIES  # noqa: E402
+from families import FAMILIES, IPV6  # noqa: E402
 from lab import Lab  # noqa: E402
 
 JOB = "training.slice/job.service"
@@ -26,6 +26,34 @@ PATIENCE = 240
 def pytest_sessionstart(session):
     if os.geteuid() != 0:
         pytest.exit("the lab makes network namespaces and cgroups: run it as root", 1)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "in_turns: the families take turns at the other parameters")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    """Leaves out what the other family does, and lets the second of two runs beside each other begin in the middle."""
+    cases = {}
+    for item in items:
+        if item.get_closest_marker("in_turns"):
+            others = {key: value for key, value in item.callspec.params.items() if key != "family"}
+            cases.setdefault(item.function, {}).setdefault(str(others), []).append(item)
+    left_out = set()
+    for each in cases.values():
+        for number, variants in enumerate(each.values()):
+            turn = FAMILIES[(number + SEED) % len(FAMILIES)]
+            left_out |= {item for item in variants if item.callspec.params["family"] != turn}
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+    families = {getattr(item, "callspec", None) and item.callspec.params.get("family") for item in items}
+    if families == {IPV6}:
+        # The heavy tests of both would be at the same time else.
+        files = list(dict.fromkeys(item.path for item in items))
+        order = {path: number for number, path in enumerate(files[len(files) // 2 :] + files[: len(files) // 2])}
+        items.sort(key=lambda item: order[item.path])
 
 
 def pytest_terminal_summary(terminalreporter):

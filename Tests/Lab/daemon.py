@@ -10,6 +10,7 @@ import subprocess
 import time
 from typing import Any
 
+from control import Control
 from manager import ServiceManager
 from namespaces import LabError
 
@@ -45,6 +46,7 @@ class Daemon:
         self.policies = directory / "policies"
         self.state = directory / "state"
         self.socket = directory / "control.sock"
+        self.control = Control(self.socket)
         self.log_file = directory / "daemon.log"
         self.configuration = directory / "egressd.yaml"
         self.process: subprocess.Popen | None = None
@@ -109,7 +111,7 @@ class Daemon:
         self.lab.stack.callback(self.manager.close)
         return self
 
-    def start(self, policies: dict[str, str] | None = None, timeout: float = 15) -> "Daemon":
+    def start(self, policies: dict[str, str] | None = None, timeout: float = 30) -> "Daemon":
         """Starts it and waits until it serves."""
         if policies is not None:
             self.write(policies)
@@ -117,17 +119,18 @@ class Daemon:
         self.wait_ready(timeout)
         return self
 
-    def wait_ready(self, timeout: float = 15) -> None:
+    def wait_ready(self, timeout: float = 30) -> None:
         deadline = time.monotonic() + timeout
         while True:
             if self.process is not None and self.process.poll() is not None:
                 raise LabError(f"egressd ended with {self.process.returncode} at its start:\n{self.log()[-4000:]}")
-            status, _, _ = self.ctl("status", check=False)
-            if status == 0:
+            try:
+                self.control.call("Status")
                 return
-            if time.monotonic() > deadline:
-                raise LabError(f"egressd is not ready after {timeout} s:\n{self.log()[-4000:]}")
-            time.sleep(0.02)
+            except LabError:
+                if time.monotonic() > deadline:
+                    raise LabError(f"egressd is not ready after {timeout} s:\n{self.log()[-4000:]}") from None
+            time.sleep(0.005)
 
     def log(self) -> str:
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
@@ -156,7 +159,7 @@ class Daemon:
         address, port = wanted.pop("to", None), wanted.pop("port", None)
         transport = wanted.pop("transport", None)
         found = []
-        for event in self.ctl("log", "--limit", "100000"):
+        for event in self.control.record():
             destination = event.get("destination") or {}
             if address is not None and destination.get("address") != address:
                 continue
@@ -182,21 +185,21 @@ class Daemon:
         """The line of `ctl requests` for a destination."""
         deadline = time.monotonic() + timeout
         while True:
-            for entry in self.ctl("requests")["requests"]:
+            for entry in self.control.call("Requests")["requests"]:
                 destination = entry["destination"]
                 if (destination.get("address"), destination.get("port")) == (address, port):
                     if workload is None or entry.get("workload") == workload:
                         return entry
             if time.monotonic() > deadline:
-                raise AssertionError(f"no request for {address} port {port}: {self.ctl('requests')}")
+                raise AssertionError(f"no request for {address} port {port}: {self.control.call('Requests')}")
             time.sleep(0.05)
 
     def approve(self, address: str, port: int, duration: str = "10m", workload: str | None = None) -> int:
         """Approves the request for a destination and gives the grant's number."""
         entry = self.request_for(address, port, workload)
-        before = {grant["grant"] for grant in self.ctl("grants")["grants"]}
+        before = {grant["grant"] for grant in self.control.call("Grants")["grants"]}
         self.give(entry["request"], duration)
-        new = [grant["grant"] for grant in self.ctl("grants")["grants"] if grant["grant"] not in before]
+        new = [grant["grant"] for grant in self.control.call("Grants")["grants"] if grant["grant"] not in before]
         if len(new) != 1:
             raise LabError(f"approve made {len(new)} grants")
         return new[0]

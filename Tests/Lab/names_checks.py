@@ -105,7 +105,7 @@ def request_named(daemon, name: str, workload: str = "job") -> dict[str, Any]:
     """The line of `ctl requests` for a name."""
 
     def look() -> dict[str, Any] | None:
-        for entry in daemon.ctl("requests")["requests"]:
+        for entry in daemon.control.call("Requests")["requests"]:
             if entry["destination"].get("name") == name and entry.get("workload") == workload:
                 return entry
         return None
@@ -115,9 +115,9 @@ def request_named(daemon, name: str, workload: str = "job") -> dict[str, Any]:
 
 def approve_name(daemon, name: str, *flags: str, duration: str = "1h") -> int:
     """Approves the request for a name and gives the grant's number."""
-    before = {grant["grant"] for grant in daemon.ctl("grants")["grants"]}
+    before = {grant["grant"] for grant in daemon.control.call("Grants")["grants"]}
     daemon.give(request_named(daemon, name)["request"], duration, *flags)
-    (new,) = [grant["grant"] for grant in daemon.ctl("grants")["grants"] if grant["grant"] not in before]
+    (new,) = [grant["grant"] for grant in daemon.control.call("Grants")["grants"] if grant["grant"] not in before]
     return new
 
 
@@ -126,7 +126,7 @@ def approve_name(daemon, name: str, *flags: str, duration: str = "1h") -> int:
 
 def pins(daemon, **wanted: Any) -> list[dict[str, Any]]:
     """The lines of `ctl names` with these fields: `workload`, `name`, `address`."""
-    listed = daemon.ctl("names")["names"]
+    listed = daemon.control.call("Names")["names"]
     return [pin for pin in listed if all(pin.get(key) == value for key, value in wanted.items())]
 
 

@@ -43,6 +43,7 @@ def clock(ground):
     return Clock(ground)
 
 
+@pytest.mark.in_turns
 @pytest.mark.parametrize("jump", [-YEAR, YEAR], ids=["back", "forward"])
 def test_the_date_jumps_while_it_runs(ground, daemon, job, basic, family, clock, jump):
     """An approval ends when it was to end, to the second, and not because of the date."""
@@ -67,6 +68,7 @@ def test_the_date_jumps_while_it_runs(ground, daemon, job, basic, family, clock,
     assert order.index(family.stranger) < order.index(family.third)
 
 
+@pytest.mark.in_turns
 @pytest.mark.parametrize("jump", [-YEAR, YEAR], ids=["back", "forward"])
 @pytest.mark.parametrize("how", ["stop", "kill"])
 def test_the_date_jumps_over_a_restart(ground, daemon, job, basic, family, clock, jump, how):

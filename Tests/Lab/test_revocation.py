@@ -6,7 +6,6 @@ import time
 import pytest
 from conftest import JOB, job_policy
 from daemon import policy, rule
-from failing import Control
 from grants import Term
 
 # From the command to the dead socket.
@@ -150,11 +149,10 @@ def test_many_narrowings_wrap_the_generation(ground, daemon, job, family):
     narrow = job_policy(ground, family, allow=[rule("a", family.storage, [443])])
     daemon.start({"job": wide})
     stays = opened(job, family.storage, 443)
-    control = Control(daemon.socket)
     for _ in range(260):
         for each in (wide, narrow):
             daemon.write({"job": each})
-            control.call("Reload")
+            daemon.control.call("Reload")
     assert job.echo(stays["handle"])["ok"]
     assert job.tcp(family.other, 443)["error"] == "ECONNREFUSED"
 
