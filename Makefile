@@ -12,12 +12,13 @@ RELEASE_FLAGS := -c release --static-swift-stdlib $(SWIFT_FLAGS)
 export SWIFT_BACKTRACE := enable=no
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help build demo test bench faults fuzz sanitize lint unit-debug unit-release lab system-test deb install deps clean
+.PHONY: help build demo test bench faults fuzz sanitize lint checkers unit-debug unit-release unit-debug-build unit-release-build \
+	lab system-test deb install deps clean
 
 help:
 	@echo 'make build    the release binary, $(BUILD)/release/egressd'
 	@echo 'make demo     the main case with real OpenSSH in private namespaces (root; DEMO_KEEP=1 leaves it standing)'
-	@echo 'make test     lint, unit tests in debug and release, the lab (root); EGRESSD_SEED=n repeats a random run'
+	@echo 'make test     lint, unit tests in debug and release, the lab (root); EGRESSD_SEED=n repeats a run, =random draws one'
 	@echo 'make lab      the lab alone; LAB="-k revoke -x" goes to pytest'
 	@echo 'make system-test  the package in a Debian container that boots with systemd (root); SYSTEM="-k test_package" goes to pytest'
 	@echo 'make deb      the Debian package, in $(BUILD)/packages'
@@ -39,15 +40,28 @@ demo: deps build
 test:
 	@Tests/Tools/test-all
 
+# What the lab holds our readers of foreign bytes against others by.
+checkers:
+	$(SWIFT) build $(RELEASE_FLAGS) --product dnscheck
+	$(SWIFT) build $(RELEASE_FLAGS) --product wirecheck
+
 lint:
 	@$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
 
 unit-debug:
 	$(SWIFT) test $(SWIFT_FLAGS)
 
+unit-debug-build:
+	$(SWIFT) build --build-tests $(SWIFT_FLAGS)
+
 # -enable-testing is for @testable imports; the scratch path is apart, so that the daemon's own build stays as it is.
+UNIT_RELEASE := -c release -Xswiftc -enable-testing --scratch-path $(BUILD)/release-tests $(SWIFT_FLAGS)
+
 unit-release:
-	$(SWIFT) test -c release -Xswiftc -enable-testing --scratch-path $(BUILD)/release-tests $(SWIFT_FLAGS)
+	$(SWIFT) test $(UNIT_RELEASE)
+
+unit-release-build:
+	$(SWIFT) build --build-tests $(UNIT_RELEASE)
 
 lab: deps build
 	@$(PYTHON) -m pytest -p no:cacheprovider -q Tests/Lab $(LAB)

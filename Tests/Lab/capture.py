@@ -10,6 +10,8 @@ import struct
 import threading
 import time
 
+from probes.arrival import SO_TIMESTAMPNS, SPACE, arrival, clock_offset
+
 PACKET_OUTGOING = 4
 ETH_P_ALL = 3
 
@@ -18,7 +20,7 @@ ETH_P_ALL = 3
 class Seen:
     """One packet as it came in."""
 
-    at: float
+    at: float  # of the monotonic clock, by the kernel's word: whoever reads it later waits for the processor
     ethertype: int
     protocol: int
     source: str
@@ -29,9 +31,8 @@ class Seen:
     payload: bytes
 
 
-def parse(frame: bytes) -> Seen:
+def parse(frame: bytes, at: float) -> Seen:
     ethertype = struct.unpack("!H", frame[12:14])[0]
-    at = time.monotonic()
     if ethertype == 0x0800:
         length = (frame[14] & 15) * 4
         protocol, rest = frame[23], frame[14 + length : 14 + struct.unpack("!H", frame[16:18])[0]]
@@ -69,6 +70,7 @@ class Capture:
     def _open(interface: str) -> socket.socket:
         made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
         made.setsockopt(socket.SOL_SOCKET, 33, 16 << 20)  # SO_RCVBUFFORCE
+        made.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         made.bind((interface, ETH_P_ALL))
         return made
 
@@ -80,10 +82,11 @@ class Capture:
     def _drain(self) -> None:
         """Takes in all that has arrived: what came before a question is in its answer."""
         with self._lock, contextlib.suppress(BlockingIOError):
+            offset = clock_offset()
             while self.socket.fileno() >= 0:
-                frame, address = self.socket.recvfrom(65536)
+                frame, words, _, address = self.socket.recvmsg(65536, SPACE)
                 if address[2] != PACKET_OUTGOING:
-                    self.seen.append(parse(frame))
+                    self.seen.append(parse(frame, arrival(words, offset)))
 
     def find(self, **wanted) -> list[Seen]:
         """What was seen with these fields: `protocol=6`, `destination=…`, `destination_port=…`, `payload=…` (contained)."""
@@ -96,11 +99,21 @@ class Capture:
             and (inside is None or inside in one.payload)
         ]
 
-    def wait(self, timeout: float = 1, **wanted) -> list[Seen]:
+    def wait(self, timeout: float = 15, **wanted) -> list[Seen]:
         deadline = time.monotonic() + timeout
         while not (found := self.find(**wanted)) and time.monotonic() < deadline:
             time.sleep(0.01)
         return found
+
+    def end_of(self, source_port: int, timeout: float = 15) -> Seen:
+        """The first FIN or reset from that port."""
+        deadline = time.monotonic() + timeout
+        while True:
+            for one in self.find(protocol=6, source_port=source_port):
+                if set("FR") & set(one.flags):
+                    return one
+            assert time.monotonic() < deadline, f"no end came from port {source_port} within {timeout} s"
+            time.sleep(0.01)
 
     def clear(self) -> None:
         self._drain()

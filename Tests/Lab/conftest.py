@@ -14,18 +14,46 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.dont_write_bytecode = True
 
 from daemon import policy, rule  # noqa: E402
-from families import FAMILIES  # noqa: E402
+from families import FAMILIES, IPV6  # noqa: E402
 from lab import Lab  # noqa: E402
 
 JOB = "training.slice/job.service"
 # One seed for the whole run, printed at its end; EGRESSD_SEED repeats it.
-SEED = int(os.environ.get("EGRESSD_SEED", random.SystemRandom().randrange(1 << 32)))
+SEED = int(number) if (number := os.environ.get("EGRESSD_SEED", "")).isdigit() else random.SystemRandom().randrange(1 << 32)
 PATIENCE = 240
 
 
 def pytest_sessionstart(session):
     if os.geteuid() != 0:
         pytest.exit("the lab makes network namespaces and cgroups: run it as root", 1)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "in_turns: the families take turns at the other parameters")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    """Leaves out what the other family does, and lets the second of two runs beside each other begin in the middle."""
+    cases = {}
+    for item in items:
+        if item.get_closest_marker("in_turns"):
+            others = {key: value for key, value in item.callspec.params.items() if key != "family"}
+            cases.setdefault(item.function, {}).setdefault(str(others), []).append(item)
+    left_out = set()
+    for each in cases.values():
+        for number, variants in enumerate(each.values()):
+            turn = FAMILIES[(number + SEED) % len(FAMILIES)]
+            left_out |= {item for item in variants if item.callspec.params["family"] != turn}
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+    families = {getattr(item, "callspec", None) and item.callspec.params.get("family") for item in items}
+    if families == {IPV6}:
+        # The heavy tests of both would be at the same time else.
+        files = list(dict.fromkeys(item.path for item in items))
+        order = {path: number for number, path in enumerate(files[len(files) // 2 :] + files[: len(files) // 2])}
+        items.sort(key=lambda item: order[item.path])
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -63,6 +91,8 @@ def ground(lab):
     outer = lab.stack
     with type(outer)() as lab.stack:
         lab.stack.callback(clear, lab)
+        # The end of a connection of the test before may have been told since it was cleared.
+        lab.world.clear()
         yield lab
     lab.stack = outer
 
@@ -71,11 +101,10 @@ def clear(lab):
     for entry in lab.cgroups.root.iterdir():
         if entry.is_dir():
             lab.cgroups.remove(entry.name)
-    for namespace in (lab.host, lab.world_ns):
-        namespace.command("nft", "flush", "ruleset", check=False)
-        namespace.command("conntrack", "-F", check=False)
-    # What was held may not be sent again under the next test.
-    lab.host.command("ss", "-K", "-t", "exclude", "listening", check=False)
+    # One process for all of it. What was held may not be sent again under the next test.
+    both = "nft flush ruleset; conntrack -F"
+    script = f'{both}; ss -K -t exclude listening; exec nsenter --net="$0" sh -c "{both}"'
+    lab.host.command("sh", "-c", script, lab.world_ns.path, check=False)
     lab.world.clear()
 
 
@@ -93,8 +122,8 @@ def daemon(ground, request):
     made = ground.daemon()
     yield made
     events = made.last_events() if getattr(request.node, "has_failed", False) else ""
+    # Its table goes with the ground.
     made.kill()
-    made.clear_kernel()
     print(f"---- {made.log_file}\n{made.log()[-6000:]}\n---- the last events\n{events}")
 
 

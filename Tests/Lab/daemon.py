@@ -10,6 +10,7 @@ import subprocess
 import time
 from typing import Any
 
+from control import Control
 from manager import ServiceManager
 from namespaces import LabError
 
@@ -45,6 +46,7 @@ class Daemon:
         self.policies = directory / "policies"
         self.state = directory / "state"
         self.socket = directory / "control.sock"
+        self.control = Control(self.socket)
         self.log_file = directory / "daemon.log"
         self.configuration = directory / "egressd.yaml"
         self.process: subprocess.Popen | None = None
@@ -52,6 +54,8 @@ class Daemon:
         self.options: list[str] = []
         self.runs_as: dict[str, Any] = {}
         self.manager: ServiceManager | None = None
+        # Before and after the last approval.
+        self.approved = (0.0, 0.0)
         directory.mkdir(parents=True, exist_ok=True)
         os.chmod(directory, 0o755)
         self.policies.mkdir(exist_ok=True)
@@ -107,7 +111,7 @@ class Daemon:
         self.lab.stack.callback(self.manager.close)
         return self
 
-    def start(self, policies: dict[str, str] | None = None, timeout: float = 15) -> "Daemon":
+    def start(self, policies: dict[str, str] | None = None, timeout: float = 30) -> "Daemon":
         """Starts it and waits until it serves."""
         if policies is not None:
             self.write(policies)
@@ -115,17 +119,18 @@ class Daemon:
         self.wait_ready(timeout)
         return self
 
-    def wait_ready(self, timeout: float = 15) -> None:
+    def wait_ready(self, timeout: float = 30) -> None:
         deadline = time.monotonic() + timeout
         while True:
             if self.process is not None and self.process.poll() is not None:
                 raise LabError(f"egressd ended with {self.process.returncode} at its start:\n{self.log()[-4000:]}")
-            status, _, _ = self.ctl("status", check=False)
-            if status == 0:
+            try:
+                self.control.call("Status")
                 return
-            if time.monotonic() > deadline:
-                raise LabError(f"egressd is not ready after {timeout} s:\n{self.log()[-4000:]}")
-            time.sleep(0.02)
+            except LabError:
+                if time.monotonic() > deadline:
+                    raise LabError(f"egressd is not ready after {timeout} s:\n{self.log()[-4000:]}") from None
+            time.sleep(0.005)
 
     def log(self) -> str:
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
@@ -154,7 +159,7 @@ class Daemon:
         address, port = wanted.pop("to", None), wanted.pop("port", None)
         transport = wanted.pop("transport", None)
         found = []
-        for event in self.ctl("log", "--limit", "100000"):
+        for event in self.control.record():
             destination = event.get("destination") or {}
             if address is not None and destination.get("address") != address:
                 continue
@@ -166,7 +171,7 @@ class Daemon:
                 found.append(event)
         return found
 
-    def wait_event(self, timeout: float = 3, **wanted: Any) -> dict[str, Any]:
+    def wait_event(self, timeout: float = 15, **wanted: Any) -> dict[str, Any]:
         """Waits for an event of this kind and gives the newest."""
         deadline = time.monotonic() + timeout
         while not (found := self.events(**wanted)):
@@ -176,28 +181,34 @@ class Daemon:
             time.sleep(0.05)
         return max(found, key=lambda event: event.get("seq", 0))
 
-    def request_for(self, address: str, port: int, workload: str | None = None, timeout: float = 3) -> dict[str, Any]:
+    def request_for(self, address: str, port: int, workload: str | None = None, timeout: float = 15) -> dict[str, Any]:
         """The line of `ctl requests` for a destination."""
         deadline = time.monotonic() + timeout
         while True:
-            for entry in self.ctl("requests")["requests"]:
+            for entry in self.control.call("Requests")["requests"]:
                 destination = entry["destination"]
                 if (destination.get("address"), destination.get("port")) == (address, port):
                     if workload is None or entry.get("workload") == workload:
                         return entry
             if time.monotonic() > deadline:
-                raise AssertionError(f"no request for {address} port {port}: {self.ctl('requests')}")
+                raise AssertionError(f"no request for {address} port {port}: {self.control.call('Requests')}")
             time.sleep(0.05)
 
     def approve(self, address: str, port: int, duration: str = "10m", workload: str | None = None) -> int:
         """Approves the request for a destination and gives the grant's number."""
         entry = self.request_for(address, port, workload)
-        before = {grant["grant"] for grant in self.ctl("grants")["grants"]}
-        self.ctl("approve", str(entry["request"]), "--for", duration, "--reason", "the lab asks")
-        new = [grant["grant"] for grant in self.ctl("grants")["grants"] if grant["grant"] not in before]
+        before = {grant["grant"] for grant in self.control.call("Grants")["grants"]}
+        self.give(entry["request"], duration)
+        new = [grant["grant"] for grant in self.control.call("Grants")["grants"] if grant["grant"] not in before]
         if len(new) != 1:
             raise LabError(f"approve made {len(new)} grants")
         return new[0]
+
+    def give(self, request: int, duration: str, *flags: str) -> None:
+        """One approval; `approved` is when."""
+        begun = time.monotonic()
+        self.ctl("approve", str(request), "--for", duration, *flags, "--reason", "the lab asks")
+        self.approved = (begun, time.monotonic())
 
     def reload(self, policies: dict[str, str] | None = None) -> None:
         if policies is not None:
@@ -235,13 +246,8 @@ class Daemon:
 
     def clear_kernel(self) -> None:
         """Takes its rules and marks out of the namespace, for the next test."""
-        namespace = self.lab.host
-        listing = namespace.command("nft", "list", "tables", check=False)
-        for line in listing.splitlines():
-            words = line.split()
-            if len(words) == 3 and words[2].startswith("egressd"):
-                namespace.command("nft", "delete", "table", words[1], words[2], check=False)
-        namespace.command("conntrack", "-F", check=False)
+        delete = "nft list tables | grep ' egressd' | while read -r line; do nft delete $line; done"
+        self.lab.host.command("sh", "-c", f"{delete}; conntrack -F", check=False)
 
     def __enter__(self) -> "Daemon":
         return self

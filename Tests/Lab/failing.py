@@ -1,4 +1,4 @@
-"""Lets the Nth call of a daemon into the C library or SQLite fail (faults/failcall.c), and asks it over its own socket.
+"""Lets the Nth call of a daemon into the C library or SQLite fail (faults/failcall.c).
 
     faults = Faults(directory)
     daemon.launch(*faults.prefix)
@@ -11,16 +11,13 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import json
 import mmap
 import os
 import pathlib
-import socket
 import struct
 import time
-from typing import Any
 
-from namespaces import LabError, run
+from namespaces import run
 
 SOURCES = sorted((pathlib.Path(__file__).resolve().parent / "faults").glob("*.c"))
 # struct control of failcall.c.
@@ -28,8 +25,6 @@ NAME, CALLS = 24, 16384
 HEAD = struct.Struct(f"=IIIIIIi{NAME}s64s")
 SIZE = HEAD.size + CALLS * NAME
 SQLITE = {5: "SQLITE_BUSY", 7: "SQLITE_NOMEM", 10: "SQLITE_IOERR", 13: "SQLITE_FULL"}
-# Whether it was done is not known then.
-UNHEARD = "no answer"
 LOST = "ENOBUFS, lost"
 WAYS = {-1: "short", -2: LOST}
 
@@ -105,38 +100,3 @@ class Faults:
 
     def close(self) -> None:
         self.memory.close()
-
-
-class Control:
-    """`egressd ctl` without a process for every call: Varlink on a connection for each."""
-
-    def __init__(self, path: pathlib.Path):
-        self.path = path
-
-    def call(self, method: str, timeout: float = 2, **parameters: Any) -> dict[str, Any]:
-        """The reply's parameters; LabError for an error, for no answer in time, and when nobody listens."""
-        message = {"method": f"io.egressd.{method}", "parameters": parameters}
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(timeout)
-            try:
-                connection.connect(str(self.path))
-                connection.sendall(json.dumps(message).encode() + b"\0")
-                data = b""
-                while not data.endswith(b"\0"):
-                    more = connection.recv(1 << 16)
-                    if not more:
-                        raise LabError(f"{method}: {UNHEARD}")
-                    data += more
-            except OSError as error:
-                raise LabError(f"{method}: {UNHEARD}: {error!r}") from error
-        reply = json.loads(data[:-1])
-        if "error" in reply:
-            raise LabError(f"{method}: {reply['error']}: {reply.get('parameters')}")
-        return reply["parameters"]
-
-    def events(self, after: int = 0) -> list[dict[str, Any]]:
-        """What the record has after this number, of the last 200."""
-        return [event for event in self.call("Log", limit=200)["events"] if event["seq"] > after]
-
-    def last(self) -> int:
-        return max((event["seq"] for event in self.call("Log", limit=1)["events"]), default=0)

@@ -9,8 +9,9 @@ import time
 from typing import Any
 
 from conftest import JOB
+from control import Control
 from daemon import policy, rule
-from failing import Control, Faults
+from failing import Faults
 from flight_checks import flight_rule
 from flight_world import MORE_PORTS, NAME, NEIGHBOUR, QUIET
 from lab import PYTHON, WORLD_TCP
@@ -20,8 +21,8 @@ from namespaces import LabError
 from probes import flight_wire as wire
 
 OTHER = "training.slice/neighbour.service"
-# A program sends its SYN again after a second.
-PATIENCE = 1.6
+# A program sends its SYN again after a second, and after two more.
+PATIENCE = 2.8
 NEWCOMER = """
 import json, socket, sys
 def attempt(address, port):
@@ -145,7 +146,7 @@ class Bench:
         to = {"address": address, "port": port}
         return sum(event.get("count", 1) for event in found if to.items() <= (event.get("destination") or {}).items())
 
-    def wait_denied(self, address: str, port: int, count: int = 1, timeout: float = 3) -> None:
+    def wait_denied(self, address: str, port: int, count: int = 1, timeout: float = 8) -> None:
         # Without a daemon the kernel refuses what it does not know, and remembers nothing of it.
         if self.was_down:
             return
@@ -201,7 +202,7 @@ class Bench:
             asked = [one for one in requests if to.items() <= one["destination"].items()]
             return [one for one in asked if one.get("workload") == "job"]
 
-        return wait_for(look, 3, f"no request for {address} port {port}")[0]
+        return wait_for(look, 8, f"no request for {address} port {port}")[0]
 
     # Programs
 

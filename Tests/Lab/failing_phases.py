@@ -6,7 +6,7 @@ import json
 import signal
 from typing import Any
 
-from failing import UNHEARD
+from control import UNHEARD
 from failing_bench import PATIENCE, Bench, wait_for
 from flight_world import NAME, NEIGHBOUR, QUIET
 from names_world import POOL_PORT
@@ -156,7 +156,7 @@ class Approve(Phase):
     def check(self, bench, prepared, answer):
         grants = bench.control.call("Grants")["grants"]
         numbers = {one["grant"] for one in grants}
-        wait_for(lambda: numbers == bench.stored_grants(), 3, f"in force are {numbers}, stored are others")
+        wait_for(lambda: numbers == bench.stored_grants(), 8, f"in force are {numbers}, stored are others")
         active = [one["grant"] for one in grants if one["request"] == prepared["request"]]
         assert bool(active) == (answer is None) or UNHEARD in answer, (active, answer)
         bench.nothing_left()
@@ -180,7 +180,7 @@ class Revoke(Phase):
             answer = bench.job.tcp(bench.family.other, 443, keep=True, timeout=PATIENCE)
             return answer["ok"] and answer
 
-        return grant, wait_for(connect, 3, "approved, and out of reach")["handle"]
+        return grant, wait_for(connect, 8, "approved, and out of reach")["handle"]
 
     def act(self, bench, prepared):
         return attempt(bench, "Revoke", grant=prepared[0])
@@ -188,13 +188,13 @@ class Revoke(Phase):
     def check(self, bench, prepared, answer):
         grant, handle = prepared
         active = {one["grant"] for one in bench.control.call("Grants")["grants"]}
-        wait_for(lambda: active == bench.stored_grants(), 3, f"in force are {active}, stored are others")
+        wait_for(lambda: active == bench.stored_grants(), 8, f"in force are {active}, stored are others")
         if grant in active:
             assert answer is not None, "it was said to be revoked"
             bench.control.call("Revoke", grant=grant)
-        wait_for(lambda: not bench.job.echo(handle, timeout=1)["ok"], 2.5, "revoked, and what was open goes on")
+        wait_for(lambda: not bench.job.echo(handle, timeout=1)["ok"], 8, "revoked, and what was open goes on")
         bench.job.do("close", handle=handle)
-        wait_for(lambda: not bench.reaches(bench.family.other), 2.5, "revoked, and can be opened")
+        wait_for(lambda: not bench.reaches(bench.family.other), 8, "revoked, and can be opened")
         return answer is not None
 
 

@@ -32,7 +32,10 @@ def flight_policy(ground, *rules: dict[str, Any], cgroup: str = JOB, **keys: Any
 
 
 def tls_clients(flights, site, name: str, address: str | None = None) -> dict[str, list[str]]:
-    """Command lines that ask the address for the name over TLS; what is on their input is sent inside it."""
+    """Command lines that ask the address for the name over TLS; what is on their input is sent inside it.
+
+    Some end with their input, whatever is on its way: it has to stay open `until` the answer is there.
+    """
     address = address or flights.web(site)
     literal = f"[{address}]" if ":" in address else address
     authority = str(flights.tools.authority)
@@ -42,15 +45,10 @@ def tls_clients(flights, site, name: str, address: str | None = None) -> dict[st
     newest = flights.python(NEW_OPENSSL, address, name)
     url = f"https://{name}/"
     return {
-        "openssl": keep_open(openssl), "openssl 1.2": keep_open([*openssl, "-tls1_2"]), "gnutls": keep_open(gnutls),
+        "openssl": openssl, "openssl 1.2": [*openssl, "-tls1_2"], "gnutls": gnutls,
         "curl": [*curl, url], "curl 1.2": [*curl, "--tls-max", "1.2", url], "curl -k": [*curl, "-k", "--http1.1", url],
         "newest openssl": newest,
     }  # fmt: skip
-
-
-def keep_open(argv: list[str]) -> list[str]:
-    """A client that ends with its input waits for the answer."""
-    return ["sh", "-c", '{ cat; sleep 0.3; } | exec "$@"', "sh", *argv]
 
 
 # The OpenSSL that comes with PyPI's cryptography: its hello has a post-quantum share and is larger than a segment.
@@ -78,20 +76,24 @@ def requests_get(flights, client, host: str) -> dict[str, Any]:
 
 def git_clone(flights, client, directory, name: str = "git.lab.test", *flags: str) -> dict[str, Any]:
     """`git clone` over HTTPS; true when the file is there."""
-    target = directory / f"clone-{time.monotonic_ns()}"
-    for each in [directory, *list(directory.parents)[:-2]]:
-        each.chmod(0o755)
-    directory.chmod(0o777)
+    target = open_up(directory) / f"clone-{time.monotonic_ns()}"
     argv = ["git", *flags, "clone", "-q", f"https://{name}/tiny.git", str(target)]
     done = client.do("run", argv=argv, timeout=15)
     assert done["ok"] == (target / "tiny.py").exists() or not done["ok"], done
     return done
 
 
+def open_up(directory):
+    """The clients' user may write into it."""
+    for each in list(directory.parents)[:-2]:
+        each.chmod(0o755)
+    directory.chmod(0o777)
+    return directory
+
+
 def early_data(flights, client, site, name: str, directory, again: str | None = None) -> dict[str, Any]:
     """A session with one name, resumed with early data under the other: `accepted`, and whether the server `heard` the data."""
-    directory.chmod(0o777)
-    session, word = directory / "session", f"early-{time.monotonic_ns()}"
+    session, word = open_up(directory) / "session", f"early-{time.monotonic_ns()}"
     early = directory / word
     early.write_text(f"{word}\n")
     early.chmod(0o644)
@@ -100,11 +102,15 @@ def early_data(flights, client, site, name: str, directory, again: str | None = 
     argv = ["openssl", "s_client", "-connect", f"{literal}:{EARLY_PORT}", "-CAfile", str(flights.tools.authority)]
     told: dict[str, Any] = {}
     if not session.exists():
-        told = client.do("run", argv=keep_open([*argv, "-servername", name, "-sess_out", str(session)]))
+        asked = [*argv, "-servername", name, "-sess_out", str(session)]
+        told = client.do("run", argv=asked, until="END SSL SESSION", file=str(session))
     assert session.exists(), told
     resumed = [*argv, "-servername", again or name, "-sess_in", str(session), "-early_data", str(early)]
-    done = client.do("run", argv=keep_open(resumed))
-    return {"accepted": "Early data was accepted" in done["stdout"], "heard": word in flights.early_log(site), "done": done}
+    done = client.do("run", argv=resumed, until="Early data was")
+    accepted = "Early data was accepted" in done["stdout"]
+    if accepted:
+        eventually(lambda: word in flights.early_log(site), 15, "the server says what it has accepted")
+    return {"accepted": accepted, "heard": word in flights.early_log(site), "done": done}
 
 
 def pin(agent, *names: str) -> None:
@@ -120,7 +126,7 @@ def gone(answer: dict[str, Any]) -> bool:
     return not answer["ok"] and answer["error"] in GONE
 
 
-def flight_event(daemon, site_or_address: Any, port: int = 443, timeout: float = 4, **wanted: Any) -> dict[str, Any]:
+def flight_event(daemon, site_or_address: Any, port: int = 443, timeout: float = 15, **wanted: Any) -> dict[str, Any]:
     """The newest event of a destination that says what was spoken."""
 
     def look() -> list[dict[str, Any]]:
@@ -179,7 +185,14 @@ def nothing_left(flights, capture, address: str, port: int = 443) -> None:
     assert flights.arrived(local=[address, port]) == []
 
 
-def peer_ended(flights, answer: dict[str, Any], timeout: float = 2) -> None:
+def stood(capture, answer: dict[str, Any]) -> float:
+    """How many seconds an answer's connection stood, as the wire has it; what nobody says anything on stands for ten."""
+    port = answer["source"][1]
+    begun = capture.wait(protocol=6, source_port=port)[0].at
+    return capture.end_of(port).at - begun
+
+
+def peer_ended(flights, answer: dict[str, Any], timeout: float = 15) -> None:
     """The server at the other end of an answer's connection learned that it is over."""
     flights.servers.wait_closed(answer["source"][1], timeout)
 

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pathlib
 import random
@@ -18,7 +19,7 @@ from typing import Any
 import pytest
 from conftest import JOB
 from lab import PYTHON, ROOT, SSH_UID, Agent, Lab, World
-from names_tools import SSH_PORT, Tools
+from names_tools import SSH_PORT, Tools, tools_of
 from names_world import SITES, NamesWorld, Site, daemon, names_world, site, world
 from namespaces import LabError
 from probes import flight_wire as wire
@@ -41,24 +42,12 @@ SEGMENT_RULES = """table inet lab_segments {
 CLIENT_FAST_OPEN, SERVER_FAST_OPEN = 0x5, 0x603
 
 
-class FlightTools(Tools):
-    """The index and the repository of names_tools.py, with more names in the certificate."""
-
-    NAMES = (*Tools.NAMES, NAME, NEIGHBOUR)
-
-    def records(self, *sites: Site, ttl: int = 300) -> list[tuple[str, str, int, list[Any]]]:
-        return [record for record in super().records(*sites, ttl=ttl) if record[0] in Tools.NAMES]
-
-
 class Flights:
-    """The servers, for the tests of one file."""
+    """The servers, for all tests."""
 
-    def __init__(self, names: NamesWorld):
-        self.names, self.lab = names, names.lab
-        # A server of SSH has a folder of its own, of which there can be one at a time.
-        self._forget_ssh()
-        names.stack.callback(self._forget_ssh)
-        self.tools = FlightTools(names)
+    def __init__(self, tools: Tools):
+        self.tools, self.names, self.lab = tools, tools.world, tools.world.lab
+        names = self.names
         self._address("replace")
         names.stack.callback(self._address, "delete")
         self.library = self._library(self.lab)
@@ -67,7 +56,6 @@ class Flights:
         self.servers = names.server("flight_server.py", {**self.plan, "serve": self._serve()})
         self.quic = self._quic_server()
         self.early = [self._early_server(site) for site in SITES.values()]
-        self._fast_open()
 
     # Addresses: of the pool, where all are the world's
 
@@ -85,9 +73,6 @@ class Flights:
     def ssh(place: Site) -> str:
         """A real OpenSSH server at 22 and 443, one that waits for the client's banner at 2200, an echo at 7."""
         return place.pool(0xF003)
-
-    def _forget_ssh(self) -> None:
-        shutil.rmtree(self.lab.directory / f"sshd-{SSH_PORT}", ignore_errors=True)
 
     def _address(self, verb: str) -> None:
         lines = []
@@ -134,11 +119,14 @@ class Flights:
         """What the server that takes early data has said."""
         return (self.names.directory / f"early-{place.type}").read_text(errors="replace")
 
-    def _fast_open(self) -> None:
-        for namespace, value in ((self.lab.host, CLIENT_FAST_OPEN), (self.lab.world_ns, SERVER_FAST_OPEN)):
-            before = namespace.sysctl("net.ipv4.tcp_fastopen")
-            self.names.stack.callback(namespace.sysctl, "net.ipv4.tcp_fastopen", before)
-            namespace.sysctl("net.ipv4.tcp_fastopen", str(value))
+    @contextlib.contextmanager
+    def fast_open(self):
+        """Inside it both sides do it."""
+        with contextlib.ExitStack() as stack:
+            for namespace, value in ((self.lab.host, CLIENT_FAST_OPEN), (self.lab.world_ns, SERVER_FAST_OPEN)):
+                stack.callback(namespace.sysctl, "net.ipv4.tcp_fastopen", namespace.sysctl("net.ipv4.tcp_fastopen"))
+                namespace.sysctl("net.ipv4.tcp_fastopen", str(value))
+            yield
 
     @staticmethod
     def _library(lab: Lab) -> pathlib.Path:
@@ -214,9 +202,9 @@ def split_anyhow(data: bytes, seed: random.Random, most: int) -> list[bytes]:
     return [data[start:end] for start, end in zip([0, *cuts], [*cuts, len(data)])]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def flight_servers(names_world):  # pylint: disable=redefined-outer-name
-    return Flights(names_world)
+    return names_world.lab.once(Flights, lambda: Flights(tools_of(names_world)))
 
 
 @pytest.fixture
@@ -228,7 +216,8 @@ def flights(flight_servers, world, site):  # pylint: disable=redefined-outer-nam
         (NAME, kind, 300, [flight_servers.web(site)]), (NEIGHBOUR, kind, 300, [flight_servers.web(site)]),
         (QUIET, kind, 300, [flight_servers.quiet(site)]), (SSH, kind, 300, [flight_servers.ssh(site)]),
     )  # fmt: skip
-    yield flight_servers
+    with flight_servers.fast_open():
+        yield flight_servers
     flight_servers.clear()
 
 

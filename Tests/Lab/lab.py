@@ -24,7 +24,7 @@ import sys
 import tempfile
 import threading
 import time
-from typing import Any
+from typing import Any, Callable
 
 from capture import Capture
 from daemon import Daemon
@@ -139,7 +139,7 @@ class World:
     def __init__(self, process: subprocess.Popen):
         self.process = process
         self.facts: list[dict[str, Any]] = []
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._rest = b""
         self._output = process.stdout.fileno()
         os.set_blocking(self._output, False)
@@ -171,8 +171,10 @@ class World:
 
     def clear(self) -> None:
         """Forgets what was seen until now."""
-        self._drain()
-        self.facts.clear()
+        # The collector may not take in between the two what nobody has asked for yet.
+        with self._lock:
+            self._drain()
+            self.facts.clear()
 
     def find(self, **wanted: Any) -> list[dict[str, Any]]:
         self._drain()
@@ -184,7 +186,7 @@ class World:
             and (port is None or fact.get("peer", [None, None])[1] == port)
         ]
 
-    def wait(self, timeout: float = 2, **wanted: Any) -> dict[str, Any]:
+    def wait(self, timeout: float = 15, **wanted: Any) -> dict[str, Any]:
         deadline = time.monotonic() + timeout
         while not (found := self.find(**wanted)):
             if time.monotonic() > deadline:
@@ -218,6 +220,7 @@ class Lab:
         self.number = os.getpid()
         self.stack = contextlib.ExitStack()
         self.daemons = 0
+        self._shared: dict[type, Any] = {}
         self.host = Namespace(f"egressd-{self.number}-{label}host")
         self.world_ns = Namespace(f"egressd-{self.number}-{label}world")
         self.cgroups = CgroupTree(f"egressd-lab-{self.number}{label}")
@@ -325,6 +328,12 @@ class Lab:
             ):
                 if time.monotonic() > deadline:
                     raise LabError(f"the host cannot reach the world on {family}")
+
+    def once(self, kind: type, make: Callable[[], Any]) -> Any:
+        """What all tests share: made for the first that wants it. A fixture that many files import is one for each of them."""
+        if kind not in self._shared:
+            self._shared[kind] = make()
+        return self._shared[kind]
 
     # Programs
 

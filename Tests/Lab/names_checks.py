@@ -25,7 +25,7 @@ def workload_of(cgroup: str) -> str:
     return cgroup.rpartition("/")[2].removesuffix(".service")
 
 
-def eventually(check: Callable[[], Any], timeout: float = 5, what: str = "") -> Any:
+def eventually(check: Callable[[], Any], timeout: float = 15, what: str = "") -> Any:
     """Waits until the check gives something true, and gives it."""
     deadline = time.monotonic() + timeout
     while not (found := check()):
@@ -60,6 +60,23 @@ def code(told: dict[str, Any]) -> str:
     return told.get("code") or told["error"]
 
 
+class Upstream:
+    """Tells which questions led to a query, by what left this host while they waited for their answer.
+
+    A query whose answer is late is sent again, which a busy machine can make of any; it is the same one all the same.
+    """
+
+    def __init__(self, capture, asker, site):
+        self.capture, self.asker, self.site = capture, asker, site
+
+    def ask(self, name: str, **keys: Any) -> tuple[dict[str, Any], bool]:
+        """The answer, and whether somebody was asked for it."""
+        begun = time.monotonic()
+        told = ask(self.asker, self.site, name, **keys)
+        label = name.partition(".")[0].encode()
+        return told, any(one.at > begun for one in left(self.capture, label))
+
+
 def left(capture, *labels: bytes) -> list[Any]:
     """The packets at the world's end in which one of these labels stands, however it is spelled."""
     return [one for one in capture.find() if any(label.lower() in one.payload.lower() for label in labels)]
@@ -72,7 +89,7 @@ def named_events(daemon, name: str, **wanted: Any) -> list[dict[str, Any]]:
     return [event for event in daemon.events(**wanted) if (event.get("destination") or {}).get("name") == name]
 
 
-def wait_named(daemon, name: str, timeout: float = 4, **wanted: Any) -> dict[str, Any]:
+def wait_named(daemon, name: str, timeout: float = 15, **wanted: Any) -> dict[str, Any]:
     """The newest event with that name."""
     found = eventually(lambda: named_events(daemon, name, **wanted), timeout, f"an event of {name} with {wanted}")
     return max(found, key=lambda event: event["seq"])
@@ -88,20 +105,19 @@ def request_named(daemon, name: str, workload: str = "job") -> dict[str, Any]:
     """The line of `ctl requests` for a name."""
 
     def look() -> dict[str, Any] | None:
-        for entry in daemon.ctl("requests")["requests"]:
+        for entry in daemon.control.call("Requests")["requests"]:
             if entry["destination"].get("name") == name and entry.get("workload") == workload:
                 return entry
         return None
 
-    return eventually(look, 4, f"a request for {name}")
+    return eventually(look, 15, f"a request for {name}")
 
 
 def approve_name(daemon, name: str, *flags: str, duration: str = "1h") -> int:
     """Approves the request for a name and gives the grant's number."""
-    before = {grant["grant"] for grant in daemon.ctl("grants")["grants"]}
-    number = str(request_named(daemon, name)["request"])
-    daemon.ctl("approve", number, "--for", duration, *flags, "--reason", "the lab asks")
-    (new,) = [grant["grant"] for grant in daemon.ctl("grants")["grants"] if grant["grant"] not in before]
+    before = {grant["grant"] for grant in daemon.control.call("Grants")["grants"]}
+    daemon.give(request_named(daemon, name)["request"], duration, *flags)
+    (new,) = [grant["grant"] for grant in daemon.control.call("Grants")["grants"] if grant["grant"] not in before]
     return new
 
 
@@ -110,7 +126,7 @@ def approve_name(daemon, name: str, *flags: str, duration: str = "1h") -> int:
 
 def pins(daemon, **wanted: Any) -> list[dict[str, Any]]:
     """The lines of `ctl names` with these fields: `workload`, `name`, `address`."""
-    listed = daemon.ctl("names")["names"]
+    listed = daemon.control.call("Names")["names"]
     return [pin for pin in listed if all(pin.get(key) == value for key, value in wanted.items())]
 
 

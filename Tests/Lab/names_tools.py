@@ -15,6 +15,7 @@ import pytest
 from lab import PYTHON, SSH_UID
 from names_world import SITES, NamesWorld, Site
 from namespaces import LabError, run
+from probes import flight_wire
 
 SSH_PORT = 2222
 
@@ -23,6 +24,8 @@ class Tools:
     """packages.lab.test and git.lab.test, at the address `packages` of both sites, and what clients need to trust them."""
 
     NAMES = ("packages.lab.test", "git.lab.test")
+    # The certificate is good for those of flight_world.py as well.
+    CERTIFIED = (*NAMES, flight_wire.NAME, "other.lab.test")
 
     def __init__(self, world: NamesWorld):
         self.world = world
@@ -51,7 +54,7 @@ class Tools:
         openssl("req", "-x509", *new, "-keyout", key, "-out", self.authority, "-days", "2", "-subj", "/CN=lab", *usage)
         request, extensions = self.directory / "leaf.csr", self.directory / "leaf.ext"
         openssl("req", "-new", *new, "-keyout", leaf, "-out", request, "-subj", "/CN=lab.test")
-        extensions.write_text("subjectAltName=" + ",".join(f"DNS:{name}" for name in self.NAMES) + "\n")
+        extensions.write_text("subjectAltName=" + ",".join(f"DNS:{name}" for name in self.CERTIFIED) + "\n")
         signed = ["-CA", self.authority, "-CAkey", key, "-CAcreateserial", "-days", "2", "-extfile", extensions]
         openssl("x509", "-req", "-in", request, "-out", self.directory / "leaf.pem", *signed)
 
@@ -110,7 +113,11 @@ def openssl(*arguments: Any) -> None:
     run("openssl", *map(str, arguments))
 
 
-@pytest.fixture(scope="module")
+def tools_of(world: NamesWorld) -> Tools:
+    return world.lab.once(Tools, lambda: Tools(world))
+
+
+@pytest.fixture(scope="session")
 def tools(names_world):
     """The index and the repository."""
-    return Tools(names_world)
+    return tools_of(names_world)

@@ -76,7 +76,7 @@ POOL_PORT = 9443
 
 
 class NamesWorld:
-    """All of it, for the tests of one file; `clear` between two of them."""
+    """All of it, for all tests; `clear` between two of them."""
 
     def __init__(self, lab: Lab):
         self.lab = lab
@@ -224,11 +224,14 @@ class NamesWorld:
         return self.agent(cgroup, uid, nameservers, probe="dns_asker.py", **keys)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def names_world(lab):
-    made = NamesWorld(lab)
-    yield made
-    made.close()
+    def make():
+        made = NamesWorld(lab)
+        lab.stack.callback(made.close)
+        return made
+
+    return lab.once(NamesWorld, make)
 
 
 @pytest.fixture

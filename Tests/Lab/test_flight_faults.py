@@ -38,54 +38,92 @@ def finish(agent, answer, data, timeout=3):
     return agent.do("read", handle=answer["handle"], timeout=timeout) if said["ok"] else said
 
 
-def median_of(flights, agent, site, count=100):
+def measured(flights, agent, site, count=50):
     told = agent.do("repeat", to=[flights.web(site), 443], chunks=[wire.hello().hex()], count=count)
     assert len(told["took"]) == count, told["failed"]
-    return statistics.median(told["took"])
+    return told["took"]
+
+
+def lives(capture, address):
+    """How long each connection to an address stood, as the wire has it: from the first SYN to a FIN or reset."""
+    begun, ended = {}, {}
+    for one in capture.find(protocol=6, destination=address):
+        at = one.source_port, one.destination_port
+        if "S" in one.flags:
+            begun.setdefault(at, one.at)
+        elif set("FR") & set(one.flags):
+            ended.setdefault(at, one.at)
+    return {at: ended[at] - start for at, start in begun.items() if at in ended}
+
+
+def test_many_that_say_nothing_do_not_slow_another_workload(daemon, policies, flights, client, site):
+    """With and without them in turns, so that what else this machine does is beside both."""
+    daemon.start(policies)
+    neighbour, at = flights.client(site, OTHER), [flights.quiet(site), 443]
+    for agent in (client, neighbour):
+        pin(agent, NAME, QUIET)
+    measured(flights, neighbour, site)
+    alone, beside = [], []
+    for _ in range(3):
+        alone += measured(flights, neighbour, site)
+        flights.servers.clear()
+        crowd = flights.client(site)
+        crowd.begin("silent", to=at, count=1000, within=60)
+        eventually(lambda: len(flights.servers.find(event="accept", local=at)) == 1000, 30, "all of them")
+        beside += measured(flights, neighbour, site)
+        crowd.close()
+        eventually(lambda: len(flights.servers.find(event="eof", local=at)) == 1000, 30, "the end of all of them")
+    alone, beside = statistics.median(alone), statistics.median(beside)
+    assert beside <= 2 * alone, f"{alone:.2f} ms alone, {beside:.2f} ms beside"
 
 
 def test_a_thousand_that_say_nothing(daemon, policies, flights, client, site):
-    """Closed after ten seconds, with an event; until then another workload is not slowed."""
+    """Closed after ten seconds, with an event."""
     daemon.start(policies)
-    neighbour, half = flights.client(site, OTHER), flights.client(site)
-    for agent in (client, neighbour):
-        pin(agent, NAME, QUIET, SSH)
-    median_of(flights, neighbour, site)
-    alone = median_of(flights, neighbour, site)
+    half = flights.client(site)
+    pin(client, NAME, QUIET, SSH)
     with flights.lab.capture() as capture:
-        started = time.monotonic()
-        silent = client.begin("silent", to=[flights.quiet(site), 443], count=1000, within=15)
+        silent = client.begin("silent", to=[flights.quiet(site), 443], count=1000, within=30)
         piece = hold(flights, half, flights.quiet(site), wire.hello(QUIET)[:100], MORE_PORTS[0])
         shell = hold(flights, half, flights.ssh(site), b"SSH-2.0-unfinish", 2200)
         at = [flights.quiet(site), 443]
-        eventually(lambda: len(flights.servers.find(event="accept", local=at)) == 1000, 6, "all of them")
+        eventually(lambda: len(flights.servers.find(event="accept", local=at)) == 1000, 30, "all of them")
         watched, slow = flights.client(site, WATCHED), flights.client(site)
         free = hold(flights, watched, flights.quiet(site), b"", MORE_PORTS[1])
         free_too = hold(flights, watched, flights.quiet(site), b"\x16", MORE_PORTS[2])
         # More segments than an ordinary socket sends without an answer.
         pieces = [piece.hex() for piece in wire.chopped(wire.hello(NEIGHBOUR), 1)]
-        slowly = slow.begin("speak", to=[flights.quiet(site), MORE_PORTS[3]], chunks=pieces, pause=0.0005, timeout=14)
-        beside = median_of(flights, neighbour, site)
-        assert beside <= 2 * alone, (alone, beside)
+        slowly = slow.begin("speak", to=[flights.quiet(site), MORE_PORTS[3]], chunks=pieces, pause=0.0005, timeout=30)
         for one in (piece, shell):
-            ended = half.do("read", handle=one["handle"], timeout=14)
-            assert ended["error"] in GONE and 8 < time.monotonic() - started < 14, ended
-        assert slowly.wait(20)["error"] in (*GONE, "EPIPE")
-        told = silent.wait(20)
+            ended = half.do("read", handle=one["handle"], timeout=30)
+            assert ended["error"] in GONE, ended
+        assert slowly.wait(40)["error"] in (*GONE, "EPIPE")
+        told = silent.wait(40)
         assert set(told["outcomes"]) <= set(GONE) and sum(told["outcomes"].values()) == 1000, told
-        assert told["first"] > 8 and told["last"] < 15, told
+        flights.servers.wait_closed(piece["source"][1], 15)
+        free_ports = [one["source"][1] for one in (free, free_too)]
+        stood = {}
+
+        def told_all():
+            stood.update(lives(capture, flights.quiet(site)) | lives(capture, flights.ssh(site)))
+            return len(stood) >= 1003
+
+        eventually(told_all, 15, "every peer is told")
+        assert not [at for at in stood if at[0] in free_ports], "what is observed"
+        times = sorted(stood.values())
+        # To cut a thousand at once takes a moment; the clock of each has run out after ten seconds.
+        assert 9.9 < times[0] and times[500] < 11.5 and times[-1] < 13, (times[0], times[500], times[-1])
         left = [one for one in payloads(capture, flights.quiet(site)) if one.destination_port != MORE_PORTS[2]]
         assert left == [] and payloads(capture, flights.ssh(site)) == []
     # What is observed may be silent as long as it likes.
     for one, port in ((free, MORE_PORTS[1]), (free_too, MORE_PORTS[2])):
         assert watched.do("write", handle=one["handle"], data=wire.STREAMS["ssh"].hex())["ok"]
         at = [flights.quiet(site), port]
-        eventually(lambda at=at: any(wire.MARK.hex() in fact["data"] for fact in flights.arrived(local=at)), 2)
+        eventually(lambda at=at: any(wire.MARK.hex() in fact["data"] for fact in flights.arrived(local=at)))
     assert daemon.events(workload="watched", verdict="deny") == []
     for address, port in ((flights.quiet(site), 443), (flights.quiet(site), MORE_PORTS[0]), (flights.ssh(site), 2200)):
         event = daemon.wait_event(to=address, port=port, verdict="deny", reason="wrong-protocol")
         assert "first flight" in event["message"], event
-    flights.servers.wait_closed(piece["source"][1], 2)
     assert wire.is_server_hello(flights.speak(client, flights.web(site), wire.hello())["reply"]), "afterwards it may again"
 
 
@@ -97,7 +135,7 @@ def test_the_daemon_is_killed_while_flights_are_held(daemon, policies, flights, 
     with flights.lab.capture() as capture:
         kept = [hold(flights, client, quiet, wrong[:200], port) for port in MORE_PORTS]
         good = hold(flights, client, quiet, right[:200])
-        time.sleep(0.2)  # pins are on the disk a moment after they are in force
+        daemon.ctl("log", "--limit", "1")  # whoever reads the record comes behind what was to be written
         daemon.kill()
         # Whole now, while nobody judges; the kernel sends it again and again.
         client.do("write", handle=kept[0]["handle"], data=wrong[200:].hex())
@@ -128,14 +166,14 @@ def test_first_flights_that_come_while_no_daemon_runs(daemon, policies, flights,
     right, wrong = wire.hello(QUIET), wire.hello(NEIGHBOUR)
     with flights.lab.capture() as capture:
         good, bad = hold(flights, client, quiet, b""), hold(flights, client, quiet, b"", MORE_PORTS[0])
-        time.sleep(0.2)  # pins are on the disk a moment after they are in force
+        daemon.ctl("log", "--limit", "1")  # whoever reads the record comes behind what was to be written
         daemon.kill()
         for one, data in ((good, right), (bad, wrong)):
             assert client.do("write", handle=one["handle"], data=data.hex())["ok"]
         assert payloads(capture, quiet) == []
         daemon.start()
-        eventually(lambda: b"".join(one.payload for one in payloads(capture, quiet, 443)) == right, 5)
-        answer = client.do("read", handle=bad["handle"], timeout=3)
+        eventually(lambda: b"".join(one.payload for one in payloads(capture, quiet, 443)) == right)
+        answer = client.do("read", handle=bad["handle"], timeout=15)
         assert not answer["ok"] and answer["error"] in GONE, answer
         assert payloads(capture, quiet, MORE_PORTS[0]) == []
     wrong_name(daemon, quiet, QUIET, NEIGHBOUR, MORE_PORTS[0])
@@ -174,7 +212,7 @@ def test_a_policy_is_loaded_while_flights_are_held(ground, daemon, policies, fli
     first, second = (hold(flights, client, quiet, right[:200]) for _ in range(2))
     daemon.reload(policies)
     assert client.do("write", handle=first["handle"], data=right[200:].hex())["ok"]
-    flights.servers.wait(event="data", local=[quiet, 443], timeout=4)
+    flights.servers.wait(event="data", local=[quiet, 443])
     with flights.lab.capture() as capture:
         daemon.reload({**policies, "job": flight_policy(ground, flight_rule([NAME]))})
         flights.servers.clear()
@@ -220,7 +258,7 @@ def test_an_end_without_a_word(daemon, policies, flights, client, site):
     for _ in range(20):
         answer = flights.speak(client, quiet, read=False)
         assert answer["ok"], answer
-        flights.servers.wait_closed(answer["source"][1], 1)
+        flights.servers.wait_closed(answer["source"][1], 15)
     assert flights.arrived() == []
     assert flights.speak(client, quiet, wire.hello(QUIET), read=False)["ok"]
     flights.servers.wait(event="data", local=[quiet, 443])

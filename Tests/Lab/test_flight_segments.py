@@ -206,10 +206,10 @@ def test_the_verdict_comes_with_the_last_byte(opened, flights, client, site):
         assert gone(flights.speak(client, quiet, b"S", port=MORE_PORTS[0]))
         hello = wire.hello(QUIET)
         opened_flow = flights.speak(client, quiet, hello[:-1], read=False, keep=True)
-        eventually(lambda: flights.servers.find(event="accept", local=[quiet, 443]), 2, "the handshake")
+        eventually(lambda: flights.servers.find(event="accept", local=[quiet, 443]), 15, "the handshake")
         assert not capture.wait(0.1, destination=quiet, payload=b"\x16\x03\x01")
         client.do("write", handle=opened_flow["handle"], data=hello[-1:].hex())
-        flights.servers.wait(event="data", local=[quiet, 443], timeout=3)
+        flights.servers.wait(event="data", local=[quiet, 443])
     came = b"".join(bytes.fromhex(one["data"]) for one in flights.arrived(local=[quiet, 443]))
     assert hello.startswith(came[:100])
 
@@ -217,13 +217,13 @@ def test_the_verdict_comes_with_the_last_byte(opened, flights, client, site):
 def test_a_port_that_is_used_again_is_judged_anew(opened, flights, client, site):
     """The server resets an allowed connection; the kernel's entry of it is still there when the port asks again."""
     quiet = flights.quiet(site)
-    first = flights.speak(client, quiet, wire.hello(QUIET), own_port=45001, read=False, keep=True)
+    first = flights.speak(client, quiet, wire.hello(QUIET), own_port=25001, read=False, keep=True)
     flights.servers.wait(event="data", local=[quiet, 443])
     flights.lab.world_ns.command("ss", "-K", "-t", "sport = :443", check=False)
     assert gone(client.do("read", handle=first["handle"]))
     client.do("close", handle=first["handle"])
     with flights.lab.capture() as capture:
-        assert gone(flights.speak(client, quiet, wire.STREAMS["ssh"], own_port=45001))
+        assert gone(flights.speak(client, quiet, wire.STREAMS["ssh"], own_port=25001))
         assert payloads(capture, quiet) == []
     assert flight_event(opened, quiet, verdict="deny")["destination"]["application"] == "ssh"
 
@@ -238,5 +238,8 @@ def test_a_flight_that_would_end_on_the_way_proves_nothing(opened, flights, clie
 
 def test_a_port_where_nobody_listens(opened, flights, client, site):
     """The peer's reset, and what a router says, reach the program at once."""
-    answer = flights.speak(client, flights.web(site), b"", port=MORE_PORTS[0], timeout=2)
-    assert answer["error"] == "ECONNREFUSED" and answer["ms"] < 1500, answer
+    with flights.lab.capture() as capture:
+        answer = flights.speak(client, flights.web(site), b"", port=MORE_PORTS[0], timeout=15)
+        assert answer["error"] == "ECONNREFUSED", answer
+        asked = capture.find(destination=flights.web(site), destination_port=MORE_PORTS[0], flags="S")
+        assert len(asked) == 1, "it was asked again: the answer to the first came late"

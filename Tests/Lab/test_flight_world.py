@@ -12,6 +12,7 @@ HELLOS = {
     "java": lambda: wire.JAVA, "old": lambda: wire.hello(old=True), "two records": lambda: wire.records(wire.hello_message(), 40),
     "no name": lambda: wire.hello(None), "encrypted": wire.encrypted_hello,
 }  # fmt: skip
+REQUEST = f"GET / HTTP/1.1\r\nHost: {NAME}\r\n\r\n"
 
 
 def test_a_hello_of_every_kind_is_answered(flights, client, site):
@@ -33,7 +34,7 @@ def test_a_hello_of_every_kind_is_answered(flights, client, site):
 
 def test_the_clients_of_tls_work(flights, client, site, family, tmp_path):
     for label, argv in tls_clients(flights, site, NAME).items():
-        done = client.do("run", argv=argv, input="GET / HTTP/1.1\r\nHost: web.lab.test\r\n\r\n", timeout=8)
+        done = client.do("run", argv=argv, input=REQUEST, until="here is", timeout=15)
         assert "here is web.lab.test" in done["stdout"], (label, done)
     handshakes = flights.servers.find(event="handshake")
     assert {one["name"] for one in handshakes} == {NAME} and {one["version"] for one in handshakes} == {"TLSv1.2", "TLSv1.3"}
@@ -104,8 +105,8 @@ def test_segments_go_as_they_are_told(ground, flights, site, family):
 
 
 def test_many_connections_that_say_nothing(flights, client, site):
-    told = client.do("silent", to=[flights.quiet(site), 443], count=1000, within=1.5)
-    assert told["outcomes"] == {"open": 1000} and told["connected"] < 3, told
+    told = client.do("silent", to=[flights.quiet(site), 443], count=1000, within=1)
+    assert told["outcomes"] == {"open": 1000}, told
     took = client.do("repeat", to=[flights.web(site), 443], chunks=[wire.hello().hex()], count=50)
     assert len(took["took"]) == 50 and not took["failed"]
 

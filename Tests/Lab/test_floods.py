@@ -10,6 +10,7 @@ import pytest
 from conftest import job_policy
 from daemon import policy, rule
 from lab import PYTHON
+from names_checks import eventually
 
 LOUD = "training.slice/loud.service"
 # Nobody's: the world has no such addresses.
@@ -70,19 +71,19 @@ def test_every_refusal_of_a_flood_is_counted_and_nobody_else_is_refused(ground, 
     before = conntrack_count(ground)
     with ground.capture() as capture:
         flood = begin_flood(ground, family)
-        most, outcomes = 0, {}
+        outcomes = {}
         while flood.poll() is None:
             for address in (family.storage, family.other):
                 answer = job.do("repeat", to=[address, 443], count=10, timeout=2)
                 for word, count in answer["outcomes"].items():
                     outcomes[word] = outcomes.get(word, 0) + count
-            most = max(most, conntrack_count(ground))
         result = end_flood(flood)
         assert capture.find(destination=STRANGERS[family.name]) == []
     assert result["outcomes"] == {"ECONNREFUSED": result["attempts"]}, result
     assert set(outcomes) == {"open"}, outcomes
-    # What is refused leaves no entry behind; the quiet one's connections do.
-    assert most < before + outcomes["open"] + 1000, (before, most)
+    # What is refused leaves no entry behind; the quiet one's connections do. One that waits for a verdict has its own.
+    most = before + outcomes["open"] + 100
+    eventually(lambda: conntrack_count(ground) <= most, 15, f"{conntrack_count(ground)} entries, {most} at most")
     wait_counted(daemon, result["attempts"])
 
     lines = [one for one in daemon.ctl("requests")["requests"] if one.get("workload") == "loud"]
@@ -105,17 +106,16 @@ def test_when_the_flood_is_over_its_workload_is_asked_about_again(ground, daemon
     assert loud.tcp(family.other, 443)["ok"]
     result = end_flood(begin_flood(ground, family, seconds=1))
     assert result["outcomes"] == {"ECONNREFUSED": result["attempts"]}
-    deadline = time.monotonic() + 3
-    while not loud.tcp(family.other, 443)["ok"]:
-        assert time.monotonic() < deadline, "it is still refused all that the broker would be asked about"
+    eventually(lambda: loud.tcp(family.other, 443)["ok"], 15, "it is still refused all that the broker would be asked about")
     assert loud.tcp(family.stranger, 443)["error"] == "ECONNREFUSED"
     assert daemon.wait_event(to=family.stranger, port=443, workload="loud")["reason"] == "unknown-destination"
 
 
 def test_what_the_kernel_counts_without_the_daemon_is_told_of_by_the_next(ground, daemon, family, flooded):
     daemon.start(flooded)
-    flood = begin_flood(ground, family, seconds=30)
-    deadline = time.monotonic() + 15
+    flood = begin_flood(ground, family, seconds=120)
+    eventually(lambda: refused_at_once(ground) is not None, 60, "the kernel refuses nothing by itself")
+    deadline = time.monotonic() + 60
     while True:
         # Stopped, so that it does not end between the look and the kill.
         daemon.process.send_signal(signal.SIGSTOP)
@@ -123,12 +123,10 @@ def test_what_the_kernel_counts_without_the_daemon_is_told_of_by_the_next(ground
             break
         daemon.process.send_signal(signal.SIGCONT)
         assert time.monotonic() < deadline, "the kernel refuses nothing by itself"
-        time.sleep(0.05)
+        # As long as it takes to see a flood again.
+        time.sleep(0.3)
     daemon.kill()
-    deadline = time.monotonic() + 10
-    while refused_at_once(ground) < before + 1000:
-        assert time.monotonic() < deadline, "nothing is refused any more"
-        time.sleep(0.05)
+    eventually(lambda: refused_at_once(ground) >= before + 1000, 30, "nothing is refused any more")
     flood.kill()
     flood.wait()
     refused = refused_at_once(ground)
@@ -143,17 +141,14 @@ def test_what_a_full_queue_drops_is_told_of(ground, daemon, family, flooded):
     assert loud.tcp(family.stranger, 443)["error"] == "ECONNREFUSED"
     daemon.process.send_signal(signal.SIGSTOP)
     # TCP sends nothing again as long as its packet waits: two have more to send than a queue has room for.
-    floods = [begin_flood(ground, family, rate=20_000, seconds=30) for _ in range(2)]
-    deadline = time.monotonic() + 25
-    while dropped_by_queues(ground) < 100:
-        assert time.monotonic() < deadline, "no queue is full"
-        time.sleep(0.05)
+    floods = [begin_flood(ground, family, rate=20_000, seconds=120) for _ in range(2)]
+    eventually(lambda: dropped_by_queues(ground) >= 100, 60, "no queue is full")
     for flood in floods:
         flood.kill()
         flood.wait()
     dropped = dropped_by_queues(ground)
     daemon.process.send_signal(signal.SIGCONT)
-    event = daemon.wait_event(kind="alarm", reason="overload", timeout=10)
+    event = daemon.wait_event(kind="alarm", reason="overload")
     assert sum(one["count"] for one in daemon.events(kind="alarm", reason="overload")) == dropped, event
     assert daemon.ctl("status")["counters"]["overloads"] == dropped
 

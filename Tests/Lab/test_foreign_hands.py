@@ -90,6 +90,7 @@ HANDS = {
 }  # fmt: skip
 
 
+@pytest.mark.in_turns
 @pytest.mark.parametrize("hand", HANDS)
 def test_what_others_did_is_undone(ground, daemon, job, basic, family, hand):
     commands, said = HANDS[hand]

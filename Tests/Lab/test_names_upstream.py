@@ -44,9 +44,14 @@ def test_the_upstream_dies_and_comes_back(ground, daemon, world, asker, job, sit
         back = time.monotonic()
         (told,) = waiting.wait()["answers"]
         assert code(told) in (("NOERROR",) if silent else ("NOERROR", "SERVFAIL")), told
-        numbers = iter(range(1000))
-        eventually(lambda: code(ask(asker, site, f"back{round_}{next(numbers)}.late.lab.test", timeout=1)) == "NOERROR", 3)
-        assert time.monotonic() - back < 1.5, "names work within a second of its return"
+        numbers, failed = iter(range(1000)), [back]
+
+        def works(round_=round_, numbers=numbers, failed=failed):
+            told = ask(asker, site, f"back{round_}{next(numbers)}.late.lab.test", timeout=1)
+            return code(told) == "NOERROR" or failed.append(told["sent"])
+
+        eventually(works, 15)
+        assert failed[-1] - back < 1, "names work within a second of its return"
     assert job.tcp(site.second, 443)["ok"]
 
 
@@ -79,7 +84,7 @@ def test_resolv_conf_names_the_upstreams_and_is_watched(ground, daemon, world, a
     daemon.launch(*world.private_etc(place))
     daemon.wait_ready()
     assert resolve(asker, site, "a.lab.test") == [site.first]
-    eventually(lambda: {query["server"] for query in world.queries()} == {site.spare}, 2, "what the server says of it")
+    eventually(lambda: {query["server"] for query in world.queries()} == {site.spare}, 15, "what the server says of it")
     (place / "resolv.conf").write_text(f"# another\nnameserver {site.upstream}\n")
 
     def moved():
@@ -87,7 +92,7 @@ def test_resolv_conf_names_the_upstreams_and_is_watched(ground, daemon, world, a
         resolve(asker, site, "b.lab.test")
         return {query["server"] for query in world.queries()} == {site.upstream}
 
-    eventually(moved, 8, "the new file is in force")
+    eventually(moved, 15, "the new file is in force")
 
 
 def test_many_names_of_one_workload_do_not_slow_another(ground, daemon, world, asker, site):
@@ -100,15 +105,17 @@ def test_many_names_of_one_workload_do_not_slow_another(ground, daemon, world, a
     neighbour = world.asker(NEIGHBOUR, nameservers=[site.resolver])
     # Both cgroups are known then: datagrams that come while the kernel asks for a new one's identity may be lost.
     resolve(asker, site, "first.many.lab.test")
+    # From the world itself: all that these names cost this machine but for the broker.
+    outsider = world.asker(None, namespace=world.lab.world_ns)
     alone, beside = [], []
     for round_ in range(3):
-        alone += measured(neighbour, site, seconds=0.4)
-        names = [f"n{number}.r{round_}.many.lab.test" for number in range(1000)]
-        busy = asker.begin("burst", names=names, type=site.type, server=site.resolver, timeout=20)
-        while not busy.done:
-            beside += measured(neighbour, site, seconds=0.1)
-        assert busy.wait()["outcomes"] == {"NOERROR": 1000}
-    assert len(beside) > 50 and len(alone) > 50
+        for one, times in ((outsider, alone), (asker, beside)):
+            names = [f"n{number}.r{round_}.many.lab.test" for number in range(1000)]
+            busy = one.begin("burst", names=names, type=site.type, server=site.resolver, timeout=30)
+            while not busy.done:
+                times += measured(neighbour, site, seconds=0.1)
+            assert busy.wait()["outcomes"] == {"NOERROR": 1000}
+    assert len(beside) > 50 and len(alone) > 20
     ratio = statistics.median(beside) / statistics.median(alone)
     assert ratio < 2, f"{statistics.median(alone):.2f} ms alone, {statistics.median(beside):.2f} ms beside"
     # More at once than may wait: refused or answered, and the other still is.

@@ -158,6 +158,7 @@ def row(daemon):
     database.close()
 
 
+@pytest.mark.in_turns
 @pytest.mark.parametrize("damage", [header, page, index, truncated, emptied, log, row], ids=lambda one: one.__name__)
 def test_a_damaged_record_at_the_start(ground, daemon, job, basic, family, damage):
     """Set aside, a new one begun with an alarm as its first line; every connection is judged anew, approvals are gone."""
@@ -271,6 +272,7 @@ def removed(daemon):
         path.unlink()
 
 
+@pytest.mark.in_turns
 @pytest.mark.parametrize("damage", [overwritten, removed], ids=lambda one: one.__name__)
 def test_a_record_that_is_damaged_while_it_is_written(ground, daemon, job, basic, family, damage):
     """A new one goes on at once, with what is in force; no denial after the damage is lost, and approvals survive."""

@@ -65,7 +65,7 @@ def test_no_room_in_any_netlink_socket(ground, daemon, job, family):
     crowd = [job.tcp(family.storage, 9000, keep=True) for _ in range(20)]
     assert all(one["ok"] for one in stays + crowd)
     with ground.capture() as capture, small_buffers(daemon.process.pid):
-        for port in range(9000, 9030):
+        for port in range(9000, 9010):
             job.udp(family.stranger, port, timeout=0.05, reply=False)
             job.tcp(family.stranger, port, timeout=0.3)
         assert job.tcp(family.storage, 443)["ok"]

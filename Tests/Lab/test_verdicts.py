@@ -16,7 +16,7 @@ def test_allowed_destination_connects(daemon, job, basic, family):
     daemon.start(basic)
     assert job.tcp(family.storage, 443)["ok"]
     assert job.tcp(family.storage, 9010)["ok"]
-    assert job.udp(family.storage, 443)["ok"]
+    assert job.udp(family.storage, 443, timeout=15)["ok"]
 
 
 def test_unknown_destination_is_refused_at_once_and_nothing_leaves(ground, daemon, job, basic, family):
@@ -24,9 +24,9 @@ def test_unknown_destination_is_refused_at_once_and_nothing_leaves(ground, daemo
     with ground.capture() as capture:
         answer = job.tcp(family.stranger, 443)
         assert refused(answer), answer
-        assert answer["ms"] < 500
+        assert answer["again"] == 0, "it was not at once: the kernel has asked again"
         # Not told by an ICMP error when the kernel has sent too many of them: then it is silence.
-        assert not job.udp(family.stranger, 443)["ok"]
+        assert not job.udp(family.stranger, 443, connect=True)["ok"]
         assert capture.find(destination=family.stranger) == []
     event = daemon.wait_event(to=family.stranger, port=443, transport="tcp")
     assert (event["verdict"], event["reason"], event["workload"]) == ("deny", "unknown-destination", "job")
@@ -36,7 +36,7 @@ def test_unknown_destination_is_refused_at_once_and_nothing_leaves(ground, daemo
 def test_a_port_outside_the_range_is_refused(daemon, job, basic, family):
     daemon.start(basic)
     assert refused(job.tcp(family.storage, 9011))
-    assert not job.udp(family.storage, 7777)["ok"]
+    assert not job.udp(family.storage, 7777, connect=True)["ok"]
 
 
 def test_deny_beats_allow_and_says_which_rule(daemon, job, basic, family):
@@ -193,7 +193,7 @@ def test_a_bad_file_changes_nothing(ground, daemon, job, basic, family):
     assert "bad.yaml:3:1" in output + errors
     assert job.tcp(family.storage, 443)["ok"]
     assert refused(job.tcp(family.stranger, 443))
-    daemon.wait_event(kind="reload", verdict="deny", timeout=5)
+    daemon.wait_event(kind="reload", verdict="deny")
 
 
 def test_sighup_loads_the_difference(ground, daemon, job, basic, family):

@@ -24,13 +24,17 @@ package struct SplitMix: RandomNumberGenerator, Sendable {
 
 extension SplitMix {
     /// The seed of `EGRESSD_SEED`, or a new one; tests print it with every failure.
-    package static func seed() -> UInt64 { wanted ?? UInt64.random(in: 0...UInt64.max) }
+    package static func seed() -> UInt64 { number(of: "EGRESSD_SEED") ?? seeds(1)[0] }
 
-    /// The seed of `EGRESSD_SEED` alone, or so many new ones.
-    package static func seeds(_ count: Int) -> [UInt64] { wanted.map { [$0] } ?? (0..<count).map { _ in seed() } }
+    /// The seed of `EGRESSD_SEED` alone, or so many: those that follow `EGRESSD_SEEDS`, or new ones.
+    package static func seeds(_ count: Int) -> [UInt64] {
+        if let wanted = number(of: "EGRESSD_SEED") { return [wanted] }
+        var random = SplitMix(state: number(of: "EGRESSD_SEEDS") ?? UInt64.random(in: 0...UInt64.max))
+        return (0..<count).map { _ in random.next() }
+    }
 
-    private static var wanted: UInt64? {
-        guard let text = unsafe getenv("EGRESSD_SEED") else { return nil }
+    private static func number(of variable: String) -> UInt64? {
+        guard let text = unsafe getenv(variable) else { return nil }
         return unsafe UInt64(String(cString: text))
     }
 }

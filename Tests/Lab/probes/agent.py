@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from commands import obey_by_name  # noqa: E402
 
 SO_MARK = 36
+TOTAL_RETRANSMISSIONS = 100  # in struct tcp_info
 handles = {}
 ETH_P_ALL = 3
 
@@ -56,8 +57,13 @@ def make(kind, address, command):
     return made
 
 
+def sent_again(connection):
+    """How many segments the kernel has sent more than once, the SYN too: it does that after a second."""
+    return struct.unpack_from("=I", connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104), TOTAL_RETRANSMISSIONS)[0]
+
+
 def tcp(command):
-    """Connects, waits for the greeting; `keep` leaves it open."""
+    """Connects, waits for the greeting; `keep` leaves it open. Tells how much the kernel had to send `again`."""
     started = time.monotonic()
     address, port = command["to"]
     connection = None
@@ -75,7 +81,8 @@ def tcp(command):
             connection = None
         return answer
     except OSError as error:
-        return {"ok": False, "error": name_of(error), "ms": (time.monotonic() - started) * 1000}
+        answer = {"ok": False, "error": name_of(error), "ms": (time.monotonic() - started) * 1000}
+        return answer if connection is None else {**answer, "again": sent_again(connection)}
     finally:
         if connection is not None:
             connection.close()

@@ -12,6 +12,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import dns_wire as wire  # noqa: E402
+from arrival import SO_TIMESTAMPNS, SPACE, arrival, clock_offset  # noqa: E402
 from commands import obey_by_name  # noqa: E402
 
 SO_MARK = 36
@@ -36,6 +37,7 @@ def made(kind, command):
         new.setsockopt(socket.SOL_SOCKET, SO_MARK, struct.pack("=I", command["mark"]))
     if command.get("source"):
         new.bind(tuple(command["source"]))
+    new.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     new.settimeout(command.get("timeout", 5))
     return new
 
@@ -44,24 +46,32 @@ def peer_of(command):
     return command["server"], command.get("port", 53)
 
 
+def receive(through, size):
+    """Bytes, who sent them, and when they came."""
+    data, words, _, peer = through.recvmsg(size, SPACE)
+    return data, peer, arrival(words, clock_offset())
+
+
 def read_exactly(connection, count):
-    data = b""
+    """So many bytes, and when the last of them came."""
+    data, at = b"", 0.0
     while len(data) < count:
-        more = connection.recv(count - len(data))
+        more, _, at = receive(connection, count - len(data))
         if not more:
             raise EOFError
         data += more
-    return data
+    return data, at
 
 
 def read_message(connection):
-    return read_exactly(connection, struct.unpack("!H", read_exactly(connection, 2))[0])
+    return read_exactly(connection, struct.unpack("!H", read_exactly(connection, 2)[0])[0])
 
 
 def ask(command):
     """Asks every question: `sockets` "one" sends them all at once from one socket, "each" from a socket each.
 
-    Gives an answer for each question in their order; `{"error": "timeout"}` for what did not come.
+    Gives an answer for each question in their order; `{"error": "timeout"}` for what did not come. Each says when it was
+    `sent`, and how many milliseconds later the answer came.
     """
     started = time.monotonic()
     questions = command["questions"]
@@ -75,7 +85,7 @@ def ask(command):
     else:
         answers = over_datagrams(command, messages)
     for answer in answers:
-        answer["ms"] = (answer.pop("at", time.monotonic()) - started) * 1000
+        answer["ms"] = (answer.pop("at", time.monotonic()) - answer.setdefault("sent", started)) * 1000
     return {"ok": True, "answers": answers}
 
 
@@ -84,11 +94,13 @@ def over_stream(command, messages):
     answers = {}
     try:
         with made(socket.SOCK_STREAM, command) as connection:
+            sent = time.monotonic()
             connection.connect(peer_of(command))
             connection.sendall(b"".join(struct.pack("!H", len(one)) + one for one in messages))
             for _ in messages:
-                told = wire.parse(read_message(connection))
-                answers[told["id"]] = {**told, "at": time.monotonic()}
+                message, at = read_message(connection)
+                told = wire.parse(message)
+                answers[told["id"]] = {**told, "sent": sent, "at": at}
     except EOFError:
         failure = "eof"
     except OSError as error:
@@ -101,7 +113,7 @@ def over_stream(command, messages):
 def over_datagrams(command, messages):
     one = command.get("sockets", "one") == "one"
     sockets = [made(socket.SOCK_DGRAM, command) for _ in (messages[:1] if one else messages)]
-    answers, failures = {}, {}
+    answers, failures, sent = {}, {}, {}
     deadline = time.monotonic() + command.get("timeout", 5)
     waiting = {struct.unpack("!H", each[:2])[0] for each in messages}
     for index, each in enumerate(messages):
@@ -109,6 +121,7 @@ def over_datagrams(command, messages):
         try:
             if command.get("connect", True) and (not one or index == 0):
                 through.connect(peer_of(command))
+            sent[struct.unpack("!H", each[:2])[0]] = time.monotonic()
             if command.get("connect", True):
                 through.send(each)
             else:
@@ -119,14 +132,14 @@ def over_datagrams(command, messages):
         ready, _, _ = select.select(sockets, [], [], max(0, deadline - time.monotonic()))
         for through in ready:
             try:
-                data, peer = through.recvfrom(65535)
+                data, peer, at = receive(through, 65535)
             except OSError as error:
                 index = sockets.index(through)
                 for each in messages if one else [messages[index]]:
                     failures.setdefault(struct.unpack("!H", each[:2])[0], name_of(error))
                 continue
             told = wire.parse(data)
-            answers.setdefault(told["id"], {**told, "peer": peer[:2], "at": time.monotonic()})
+            answers.setdefault(told["id"], {**told, "peer": peer[:2], "sent": sent.get(told["id"]), "at": at})
     for through in sockets:
         through.close()
     ids = [struct.unpack("!H", each[:2])[0] for each in messages]
@@ -149,7 +162,7 @@ def raw(command):
                 for one in messages:
                     through.send(one)
             while len(answers) < wanted:
-                data = read_message(through) if kind == socket.SOCK_STREAM else through.recv(65535)
+                data = read_message(through)[0] if kind == socket.SOCK_STREAM else through.recv(65535)
                 answers.append({**wire.parse(data), "bytes": data.hex()})
         except EOFError:
             ended = "eof"
@@ -178,7 +191,7 @@ def first_connect(command):
 
 
 def burst(command):
-    """Asks many names at once over `sockets` sockets, what stays silent once more after three seconds, as resolvers of
+    """Asks many names at once over `sockets` sockets, what stays silent every three seconds again, as resolvers of
     programs do; counts the codes of what came within the time."""
     sockets = [made(socket.SOCK_DGRAM, command) for _ in range(command.get("sockets", 16))]
     outcomes, started = {}, time.monotonic()
@@ -193,8 +206,8 @@ def burst(command):
     again = started + 3
     deadline = started + command.get("timeout", 10)
     while any(waiting) and time.monotonic() < deadline:
-        if again is not None and time.monotonic() > again:
-            again = None
+        if time.monotonic() > again:
+            again += 3
             for number in set().union(*waiting):
                 sockets[number % len(sockets)].send(questions[number])
         for through in select.select(sockets, [], [], 0.2)[0]:

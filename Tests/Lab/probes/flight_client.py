@@ -1,5 +1,6 @@
 """A program inside a cgroup that says first bytes as it is told: one JSON command per line, one JSON answer per line."""
 
+import contextlib
 import errno
 import os
 import resource
@@ -7,6 +8,7 @@ import select
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -94,6 +96,8 @@ def speak(command):
             new = None
         return answer
     except OSError as error:
+        with contextlib.suppress(OSError):
+            answer["source"] = new.getsockname()[:2]
         return {**answer, "error": name_of(error), "ms": (time.monotonic() - started) * 1000}
     finally:
         if new is not None:
@@ -139,15 +143,14 @@ def repeat(command):
 
 
 def silent(command):
-    """Connections that say nothing; for each how it ended, and when the first and the last did."""
+    """Connections that say nothing; how each ended, waited for this long from when the last of them stood."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    started, open_ones, outcomes, ends = time.monotonic(), {}, {}, []
+    open_ones, outcomes = {}, {}
     poll = select.epoll()
 
     def settle(one, outcome):
         outcomes[outcome] = outcomes.get(outcome, 0) + 1
-        ends.append(time.monotonic() - started)
         one.close()
 
     for _ in range(command["count"]):
@@ -158,8 +161,8 @@ def silent(command):
             poll.register(one.fileno(), select.EPOLLIN)
         except OSError as error:
             settle(one, name_of(error))
-    connected = time.monotonic() - started
-    while open_ones and time.monotonic() - started < command["within"]:
+    deadline = time.monotonic() + command["within"]
+    while open_ones and time.monotonic() < deadline:
         for descriptor, _ in poll.poll(0.1):
             one = open_ones.pop(descriptor)
             poll.unregister(descriptor)
@@ -169,7 +172,7 @@ def silent(command):
                 settle(one, name_of(error))
     for one in open_ones.values():
         settle(one, "open")
-    return {"ok": True, "outcomes": outcomes, "connected": connected, "first": min(ends), "last": max(ends)}
+    return {"ok": True, "outcomes": outcomes}
 
 
 def datagram(command):
@@ -186,16 +189,39 @@ def datagram(command):
 
 
 def run(command):
-    argv = command["argv"]
-    try:
-        done = subprocess.run(
-            argv, capture_output=True, timeout=command.get("timeout", 15), check=False,
-            input=command.get("input", "").encode("latin-1"),
-        )  # fmt: skip
-        output = {"stdout": done.stdout.decode("latin-1"), "stderr": done.stderr.decode("latin-1")}
-        return {"ok": done.returncode == 0, "status": done.returncode, **output}
-    except subprocess.TimeoutExpired:
-        return {"ok": False, "status": None, "error": "timeout"}
+    """A program to its end. Its input stays open until `until` is on its output, or in the `file`."""
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(command["argv"], stdin=subprocess.PIPE, stdout=output, stderr=errors)
+        deadline = time.monotonic() + command.get("timeout", 15)
+        answer = {}
+        try:
+            with contextlib.suppress(OSError):  # it has ended without reading
+                process.stdin.write(command.get("input", "").encode("latin-1"))
+                process.stdin.flush()
+            while "until" in command and process.poll() is None and time.monotonic() < deadline:
+                if command["until"] in (content(command["file"]) if "file" in command else text_of(output)):
+                    break
+                time.sleep(0.005)
+            with contextlib.suppress(OSError):
+                process.stdin.close()
+            process.wait(max(0.001, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            answer = {"ok": False, "status": None, "error": "timeout"}
+        done = {"ok": process.returncode == 0, "status": process.returncode, **answer}
+        return {**done, "stdout": text_of(output), "stderr": text_of(errors)}
+
+
+def text_of(file):
+    """All of it; the place where its writer goes on is left alone."""
+    return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode("latin-1")
+
+
+def content(path):
+    with contextlib.suppress(OSError), open(path, encoding="latin-1") as file:
+        return file.read()
+    return ""
 
 
 obey_by_name(resolve, speak, write, read, close, repeat, silent, datagram, run)

@@ -22,7 +22,7 @@ def main():
     base, rate, seconds = ipaddress.ip_address(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
     family = socket.AF_INET if base.version == 4 else socket.AF_INET6
     resource.setrlimit(resource.RLIMIT_NOFILE, (MOST_WAITING * 2, MOST_WAITING * 2))
-    targets = [(str(base + number), 1024 + number * 7 % 60000) for number in range(int(rate * seconds) + 1)]
+    most = int(rate * seconds) + 1
     poll, waiting, outcomes = select.epoll(), {}, {}
 
     def end(thing, code):
@@ -37,10 +37,10 @@ def main():
 
     attempts, stopped, start = 0, False, time.monotonic()
     while not stopped and (now := time.monotonic()) < start + seconds:
-        due = min(int((now - start) * rate) + 1, len(targets))
+        due = min(int((now - start) * rate) + 1, most)
         while attempts < due and len(waiting) < MOST_WAITING:
             thing = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-            code = thing.connect_ex(targets[attempts])
+            code = thing.connect_ex((str(base + attempts), 1024 + attempts * 7 % 60000))
             attempts += 1
             if code == errno.EINPROGRESS:
                 waiting[thing.fileno()] = thing

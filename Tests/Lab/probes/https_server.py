@@ -6,7 +6,17 @@ import json
 import socket
 import ssl
 import sys
+import threading
 import time
+
+TELLING = threading.Lock()
+
+
+def tell(**facts):
+    # Every connection has a thread: a line and its end in one write, and one at a time.
+    with TELLING:
+        sys.stdout.write(json.dumps({"at": time.monotonic(), **facts}) + "\n")
+        sys.stdout.flush()
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
@@ -15,8 +25,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_):
         headers = getattr(self, "headers", None)
         host = headers.get("Host") if headers else None
-        facts = {"event": "request", "host": host, "path": getattr(self, "path", None), "peer": self.client_address[:2]}
-        print(json.dumps({"at": time.monotonic(), **facts}), flush=True)
+        tell(event="request", host=host, path=getattr(self, "path", None), peer=self.client_address[:2])
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -47,8 +56,6 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 def main():
-    import threading
-
     plan = json.loads(sys.argv[1])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(plan["certificate"], plan["key"])
@@ -56,7 +63,7 @@ def main():
     servers = [Server(at, plan["port"], context, handler) for at in plan["at"]]
     for server in servers:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(json.dumps({"at": time.monotonic(), "event": "ready"}), flush=True)
+    tell(event="ready")
     threading.Event().wait()
 
 
