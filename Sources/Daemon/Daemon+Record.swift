@@ -57,6 +57,6 @@ extension Daemon {
         }
         saveGrantTimes()
         store.upsertRequests(broker.requestSummaries.map(Self.row))
-        save(broker.pinSummaries(), dropped: [])
+        save(broker.storedPins(at: Clock.now()), dropped: [])
     }
 }
