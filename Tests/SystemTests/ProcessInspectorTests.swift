@@ -106,7 +106,7 @@ import Testing
     @Test(arguments: everyAccess) func aProgramThatIsNotTheHostsFileIsNotCertain(access: ProcessAccess) throws {
         let cgroup = try TestCgroup("file")
         let socket = try openSocket()
-        let copy = "/tmp/egressd-test-\(getpid())-sleep"
+        let copy = "/tmp/egressd-test-\(getpid())-\(UInt32.random(in: 0 ... .max))-sleep"
         try copyFile("/bin/sleep", to: copy)
         let child = try Child([copy, "100"], socket: socket.rawValue)
         try cgroup.move(child.pid)
