@@ -36,7 +36,7 @@ def counted(daemon, workload="loud"):
     return sum(one.get("count", 1) for one in events), sum(one["count"] for one in requests)
 
 
-def wait_counted(daemon, expected, workload="loud", patience=20):
+def wait_counted(daemon, expected, workload="loud", patience=60):
     deadline = time.monotonic() + patience
     while (found := counted(daemon, workload)) != (expected, expected) and time.monotonic() < deadline:
         time.sleep(0.5)
