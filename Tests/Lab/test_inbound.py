@@ -52,7 +52,7 @@ def test_a_knock_before_the_bind_is_not_answered(ground, daemon, job, basic, fam
 
 
 def silence_refusals(ground):
-    """The world refuses nobody: who calls goes on waiting until the peer calls back, and no chance is needed for both at once."""
+    """The world refuses nobody: who calls waits until the peer calls back, and the calls need not cross by chance."""
     ground.world_ns.nft(
         "table inet lab_silent { chain out { type filter hook output priority 0; tcp flags & rst == rst drop; }; }"
     )

@@ -100,7 +100,7 @@ def test_repetitions_are_refused_in_the_kernel_and_counted_exactly(ground, daemo
     def total():
         return sum(event.get("count", 1) for event in daemon.events(to=family.stranger, port=443))
 
-    # The window is as long for both families: for one of them its end is waited for, for the other the daemon's is enough.
+    # The window is as long for both families: one of them waits for its end, for the other the daemon's is enough.
     if FAMILIES[SEED % 2] is family:
         eventually(lambda: total() >= 200, 30, "all are counted")
     else:
