@@ -12,13 +12,13 @@ RELEASE_FLAGS := -c release --static-swift-stdlib $(SWIFT_FLAGS)
 export SWIFT_BACKTRACE := enable=no
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help build demo test bench faults fuzz sanitize lint checkers unit-debug unit-release unit-debug-build unit-release-build \
-	lab system-test deb install deps clean
+.PHONY: help build demo test bench faults fuzz sanitize lint checkers unit-debug unit-release \
+	unit-debug-build unit-release-build lab system-test deb install deps clean
 
 help:
 	@echo 'make build    the release binary, $(BUILD)/release/egressd'
 	@echo 'make demo     the main case with real OpenSSH in private namespaces (root; DEMO_KEEP=1 leaves it standing)'
-	@echo 'make test     lint, unit tests in debug and release, the lab (root); EGRESSD_SEED=n repeats a run, =random draws one'
+	@echo 'make test     lint, unit tests in debug and release, the lab (root); EGRESSD_SEED=n repeats it, =random draws'
 	@echo 'make lab      the lab alone; LAB="-k revoke -x" goes to pytest'
 	@echo 'make system-test  the package in a Debian container that boots with systemd (root); SYSTEM="-k test_package" goes to pytest'
 	@echo 'make deb      the Debian package, in $(BUILD)/packages'

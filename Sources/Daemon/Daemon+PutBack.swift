@@ -27,7 +27,7 @@ extension Daemon {
         let end = Clock.now()
         perform(broker.lost(counted: counted, at: now))
         // Without a table connections have no stamp, and none of them may be tracked.
-        judgeOpen("it was open when the table was put back, and nothing allows it")
+        judgeOpen(openSockets(), "it was open when the table was put back, and nothing allows it")
         return end
     }
 

@@ -22,28 +22,31 @@ extension Daemon {
         }
     }
 
+    /// What every program has open.
+    func openSockets() -> [SocketInfo] {
+        [Transport.tcp, .udp].flatMap { list($0).filter { $0.remotePort != 0 && $0.inode != 0 } }
+    }
+
     /// Judges what every program has open already, and ends what does not pass: it was opened before any daemon ran, or while
     /// the table was gone, or the policy has become another one since.
     ///
     /// What is connecting only just now is judged by its next packet, and so is whatever cannot be told here.
-    func judgeOpen(_ message: String) {
+    func judgeOpen(_ sockets: [SocketInfo], _ message: String) {
         let tracked = TrackedConnections(all())
         let listening = listeningPorts()
         var unended: Set<UInt64> = []
-        for transport in [Transport.tcp, .udp] {
-            for socket in list(transport) where socket.remotePort != 0 && socket.inode != 0 {
-                // A question for a name is judged by the resolver, one by one.
-                guard socket.remotePort != 53, let path = path(of: socket.cgroup) else { continue }
-                let arrival = tracked.arrived(at: socket)
-                let found = Found(
-                    socket: socket,
-                    path: path,
-                    tracked: arrival ?? tracked.opened(by: socket),
-                    remote: tracked.remote(of: socket),
-                    isArrival: arrival != nil || transport == .tcp && listening.contains(socket.localPort),
-                )
-                if !judgeOpen(found, message) { unended.insert(socket.id) }
-            }
+        for socket in sockets {
+            // A question for a name is judged by the resolver, one by one.
+            guard socket.remotePort != 53, let path = path(of: socket.cgroup) else { continue }
+            let arrival = tracked.arrived(at: socket)
+            let found = Found(
+                socket: socket,
+                path: path,
+                tracked: arrival ?? tracked.opened(by: socket),
+                remote: tracked.remote(of: socket),
+                isArrival: arrival != nil || socket.transport == .tcp && listening.contains(socket.localPort),
+            )
+            if !judgeOpen(found, message) { unended.insert(socket.id) }
         }
         unendedSockets = unended
     }

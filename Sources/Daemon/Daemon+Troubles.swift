@@ -49,7 +49,7 @@ extension Daemon {
         warnings["kernel"] = nil
         flush()
         // What could not be found, marked or ended may be open against the policy.
-        judgeOpen("it could not be ended before: the kernel could not be asked")
+        judgeOpen(openSockets(), "it could not be ended before: the kernel could not be asked")
         guard !troubles.isWaiting else { return }
         troubles.wait = 1
         Log.info("what the kernel could not do before is done")

@@ -217,8 +217,9 @@ package final class Daemon {
         try followCgroups()
         if isAdopted { awaitFlights() }
         ahead.settle(given: eventsGiven + UInt64(pendingEvents.count))
-        // The policy counts for what is open, too.
-        afterPackets { [unowned self] in judgeOpen("it was open when the daemon took over") }
+        // The policy counts for what is open, too; what is opened from here on is judged by its packets alone.
+        let open = openSockets()
+        afterPackets { [unowned self] in judgeOpen(open, "it was open when the daemon took over") }
         // Queues that were kept go on counting: what they lost before was told of, or cannot be told apart.
         resources.queueDrops = (try? QueueLosses.read(of: layout.queues)) ?? 0
         resources.moment = Moment(wall: Clock.wall(), steady: Clock.now())

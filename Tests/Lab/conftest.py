@@ -19,7 +19,8 @@ from lab import Lab  # noqa: E402
 
 JOB = "training.slice/job.service"
 # One seed for the whole run, printed at its end; EGRESSD_SEED repeats it.
-SEED = int(number) if (number := os.environ.get("EGRESSD_SEED", "")).isdigit() else random.SystemRandom().randrange(1 << 32)
+TOLD = os.environ.get("EGRESSD_SEED", "")
+SEED = int(TOLD) if TOLD.isdigit() else random.SystemRandom().randrange(1 << 32)
 PATIENCE = 240
 
 

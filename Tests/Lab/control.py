@@ -1,4 +1,4 @@
-"""Asks a daemon over its own socket, where `egressd ctl` is not what is tested: Varlink, without a process for every call."""
+"""Asks a daemon over its own socket where `egressd ctl` is not what is tested: Varlink, and no process for every call."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ class Control:
     def last(self) -> int:
         return max((event["seq"] for event in self.call("Log", limit=1)["events"]), default=0)
 
-    def _replies(self, method: str, timeout: float, parameters: dict[str, Any], more: bool = False) -> list[dict[str, Any]]:
+    def _replies(
+        self, method: str, timeout: float, parameters: dict[str, Any], more: bool = False
+    ) -> list[dict[str, Any]]:
         asked = {"method": f"io.egressd.{method}", "parameters": parameters, "more": more}
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(timeout)

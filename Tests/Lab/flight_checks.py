@@ -186,7 +186,7 @@ def nothing_left(flights, capture, address: str, port: int = 443) -> None:
 
 
 def stood(capture, answer: dict[str, Any]) -> float:
-    """How many seconds an answer's connection stood, as the wire has it; what nobody says anything on stands for ten."""
+    """How many seconds an answer's connection stood, as the wire has it; one that says nothing has ten."""
     port = answer["source"][1]
     begun = capture.wait(protocol=6, source_port=port)[0].at
     return capture.end_of(port).at - begun

@@ -1,7 +1,7 @@
 """When an approval ends: it began between two moments, before and after the one call that gave it.
 
-An attempt that is over before the first possible end, and one that begins after the last, prove something; what lies between
-proves nothing, however slow this machine is.
+An attempt that is over before the first possible end, and one that begins after the last, prove something; what lies
+between proves nothing, however slow this machine is.
 """
 
 from __future__ import annotations

@@ -330,7 +330,7 @@ class Lab:
                     raise LabError(f"the host cannot reach the world on {family}")
 
     def once(self, kind: type, make: Callable[[], Any]) -> Any:
-        """What all tests share: made for the first that wants it. A fixture that many files import is one for each of them."""
+        """What all tests share, made for the first that wants it: a fixture that files import is another in each."""
         if kind not in self._shared:
             self._shared[kind] = make()
         return self._shared[kind]

@@ -32,7 +32,7 @@ def eventually(condition: Callable[[], Any], what: str, timeout: float = 10) -> 
 
 def warned(daemon, *words: str) -> bool:
     """Whether `ctl status` has a warning with all of these words."""
-    return any(all(word in warning for word in words) for warning in daemon.ctl("status")["warnings"])
+    return any(all(word in warning for word in words) for warning in daemon.control.call("Status")["warnings"])
 
 
 def alarms(daemon, *words: str) -> list[dict[str, Any]]:

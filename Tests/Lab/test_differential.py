@@ -137,8 +137,9 @@ def test_the_kernel_gives_the_evaluators_verdicts(ground, daemon):
                 answer = next(expected)
                 wanted = answer["verdict"] == "allow"
                 pairs[answer["verdict"]] += 1
-                if (outcome == "open") != wanted:
-                    # Once more and alone: a datagram may be lost, a verdict may not.
+                late = outcome == "timeout" and request[0] == "tcp"
+                if (outcome == "open") != wanted or late:
+                    # Once more and alone: a datagram may be lost and an answer late, a verdict may not be another.
                     time.sleep(0.2)
                     outcome = agents[path].do("many", requests=[request], timeout=4)["outcomes"][0]
                 assert (outcome == "open") == wanted, (

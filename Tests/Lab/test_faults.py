@@ -239,8 +239,8 @@ def usage(pid):
 def test_no_leak_over_20000_brokered_connections(ground, daemon, family):
     """Descriptors are the same after as before; resident memory grows by less than 200 bytes a connection.
 
-    The same load, but shorter, runs before the measurement: what the daemon keeps of the last seconds, and its requests, are
-    bounded, and as many before as after.
+    The same load, but shorter, runs before the measurement: what the daemon keeps of the last seconds, and its requests,
+    are bounded, and as many before as after.
     """
     per_family = 10_000  # both families together: 20,000 measured
     # Closed connections keep their ports for a minute: with too few left the kernel's search for one takes the time.

@@ -111,4 +111,4 @@ def test_a_flow_that_goes_on_after_its_rule_is_cut(ground, daemon, flights, clie
     start(ground, daemon, client, [NAME, QUIET])
     assert ask(quic, flights.web(site))["ok"]
     daemon.reload({"job": flight_policy(ground, flight_rule([QUIET], ["443/udp"], "quic"))})
-    eventually(lambda: not ask(quic, flights.web(site), timeout=0.5)["ok"], 4, "the rule's end")
+    eventually(lambda: not ask(quic, flights.web(site), timeout=0.5)["ok"], 15, "the rule's end")

@@ -32,11 +32,11 @@ def end_flood(process, timeout=60):
 def counted(daemon, workload="loud"):
     """How many refusals of a workload the record and `ctl requests` tell of."""
     events = [one for one in daemon.events(workload=workload) if one.get("verdict") == "deny"]
-    requests = [one for one in daemon.ctl("requests")["requests"] if one.get("workload") == workload]
+    requests = [one for one in daemon.control.call("Requests")["requests"] if one.get("workload") == workload]
     return sum(one.get("count", 1) for one in events), sum(one["count"] for one in requests)
 
 
-def wait_counted(daemon, expected, workload="loud", patience=20):
+def wait_counted(daemon, expected, workload="loud", patience=60):
     deadline = time.monotonic() + patience
     while (found := counted(daemon, workload)) != (expected, expected) and time.monotonic() < deadline:
         time.sleep(0.5)
@@ -106,7 +106,7 @@ def test_when_the_flood_is_over_its_workload_is_asked_about_again(ground, daemon
     assert loud.tcp(family.other, 443)["ok"]
     result = end_flood(begin_flood(ground, family, seconds=1))
     assert result["outcomes"] == {"ECONNREFUSED": result["attempts"]}
-    eventually(lambda: loud.tcp(family.other, 443)["ok"], 15, "it is still refused all that the broker would be asked about")
+    eventually(lambda: loud.tcp(family.other, 443)["ok"], 15, "it is still refused what the broker would be asked")
     assert loud.tcp(family.stranger, 443)["error"] == "ECONNREFUSED"
     assert daemon.wait_event(to=family.stranger, port=443, workload="loud")["reason"] == "unknown-destination"
 

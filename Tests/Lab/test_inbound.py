@@ -51,8 +51,16 @@ def test_a_knock_before_the_bind_is_not_answered(ground, daemon, job, basic, fam
     assert daemon.wait_event(workload="job", to=family.world, port=6002)["verdict"] == "deny"
 
 
+def silence_refusals(ground):
+    """The world refuses nobody: who calls waits until the peer calls back, and the calls need not cross by chance."""
+    ground.world_ns.nft(
+        "table inet lab_silent { chain out { type filter hook output priority 0; tcp flags & rst == rst drop; }; }"
+    )
+
+
 def test_tcp_simultaneous_open_is_not_a_way_out(ground, daemon, job, basic, family):
     daemon.start(basic)
+    silence_refusals(ground)
     outsider = ground.outsider()
     with ground.capture() as capture:
         ours = job.begin("simultaneous", to=[family.world, 6003], source=[family.host, 5603], timeout=1.5)

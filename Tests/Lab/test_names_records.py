@@ -204,7 +204,7 @@ def test_one_upstream_query_for_the_same_question_in_flight(ground, daemon, worl
         for each in waiting:
             assert [data(told, site.type) for told in each.wait()["answers"]] == [[site.first]] * 8
         sent = [one.at for one in left(capture, b"storage")]
-    # One program may come after the other's answer, and what is late is asked for again: no sooner than an answer can come.
+    # One program may come after the other's answer, and what is late is asked again: no sooner than an answer can come.
     assert sent and all(then - now >= late for now, then in zip(sent, sent[1:])), sent
 
 
@@ -222,13 +222,15 @@ def test_that_there_is_nothing_is_remembered_too(ground, daemon, world, asker, s
             return was_asked
 
         world.tell("negative", ttl=60)
-        assert [absent(f"long-{what}.lab.test", wanted) for what, wanted in [*codes.items()] * 3] == [True] * 2 + [False] * 4
+        was_asked = [absent(f"long-{what}.lab.test", wanted) for what, wanted in [*codes.items()] * 3]
+        assert was_asked == [True] * 2 + [False] * 4
         world.tell("negative", ttl=1)
         assert all(absent(f"short-{what}.lab.test", wanted) for what, wanted in codes.items())
-        world.set(*[(f"{time_}-{what}.lab.test", site.type, 60, [site.first]) for time_ in ("long", "short") for what in codes])
+        names = [f"{time_}-{what}.lab.test" for time_ in ("long", "short") for what in codes]
+        world.set(*[(name, site.type, 60, [site.first]) for name in names])
         for what in codes:
             name = f"short-{what}.lab.test"
-            eventually(lambda name=name: data(ask(asker, site, name), site.type) == [site.first], 15, "the end of its time")
+            eventually(lambda name=name: data(ask(asker, site, name), site.type) == [site.first], 15, "its time is up")
         assert not any(absent(f"long-{what}.lab.test", wanted) for what, wanted in codes.items())
 
 

@@ -160,7 +160,8 @@ def test_iodine_finds_no_way(ground, daemon, world, site):
         client = ground.spawn(["timeout", "15", *argv], cgroup=JOB, **pipes)
 
         def denied():
-            names = [event["destination"].get("name", "") for event in daemon.events(verdict="deny", reason="name-not-allowed")]
+            events = daemon.events(verdict="deny", reason="name-not-allowed")
+            names = [event["destination"].get("name", "") for event in events]
             return len({name for name in names if name.endswith("t.evil.example")}) >= 3
 
         eventually(denied, 15, "iodine's names are in the record")

@@ -93,5 +93,5 @@ def test_the_date_jumps_over_a_restart(ground, daemon, job, basic, family, clock
         term.ends(job, family.stranger, 443)
     term.wait(MORE)
     assert not job.tcp(family.stranger, 443)["ok"], "an approval lasts longer than it was given for"
-    eventually(lambda: not job.echo(stays["handle"])["ok"], "what it let through goes on", 2)
+    eventually(lambda: not job.echo(stays["handle"])["ok"], "what it let through goes on", 15)
     assert daemon.ctl("grants")["grants"] == []

@@ -21,7 +21,7 @@ def opened(agent, address, port):
 
 @contextlib.contextmanager
 def cut(ground, connection):
-    """What is done inside it cuts the connection in time: by the wire, which no busy machine delays. Then the peer knows."""
+    """What is done inside it cuts the connection in time: by the wire, whose clock waits for nobody. Then the peer knows."""
     with ground.capture() as capture:
         begun = time.monotonic()
         yield

@@ -277,10 +277,6 @@ class Container:
     def journal(self, *matches: str) -> str:
         # What was said until now is in it then.
         self.do("journalctl", "--sync")
-        return self.said(*matches)
-
-    def said(self, *matches: str) -> str:
-        """What has arrived in the journal: for those who look again and again."""
         return self.do("journalctl", "--no-pager", "--quiet", "-o", "cat", *matches)
 
     def reboot(self) -> None:

@@ -241,7 +241,7 @@ def test_a_reverse_tunnel_is_denied_at_its_first_packet(host):
             begin = time.monotonic()
             start(host, name, "/bin/sh", "-c", f"exec {SSH}{address}", environment=["SLURM_JOB_ID=88123"])
             assert finished(host, name) == 255
-            assert time.monotonic() - begin < 4, "at once, not by a timeout"
+            assert time.monotonic() - begin < 5, "at once, not by ssh's timeout"
         assert not capture.lines, "nothing left the host"
         assert "refused" in host.journal(f"--unit={name}.service")
         end(host, name)
@@ -415,7 +415,7 @@ def test_an_upgrade_leaves_open_connections_alone(host, next_deb):
 def test_what_is_revoked_is_cut(host):
     grant = json.loads(ctl(host, "grants", "--json"))["grants"][0]["grant"]
     ctl(host, "revoke", str(grant), user="approver")
-    wait(lambda: not stands(host), 2, "the tunnel is cut")
+    wait(lambda: not stands(host), 15, "the tunnel is cut")
     for name in STEADY:
         goes_on(host, name)
     end(host, "llm-pretrain@tunnel")

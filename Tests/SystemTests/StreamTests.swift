@@ -5,7 +5,7 @@ import Testing
 
 /// Waits for a connection.
 private func accept(on listener: StreamListener) throws -> StreamConnection {
-    for _ in 0..<1000 {
+    for _ in 0..<10_000 {
         if let connection = try listener.accept() { return connection }
         usleep(1000)
     }

@@ -59,7 +59,8 @@ def make(kind, address, command):
 
 def sent_again(connection):
     """How many segments the kernel has sent more than once, the SYN too: it does that after a second."""
-    return struct.unpack_from("=I", connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104), TOTAL_RETRANSMISSIONS)[0]
+    told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TOTAL_RETRANSMISSIONS + 4)
+    return struct.unpack_from("=I", told, TOTAL_RETRANSMISSIONS)[0]
 
 
 def tcp(command):

@@ -70,8 +70,8 @@ def read_message(connection):
 def ask(command):
     """Asks every question: `sockets` "one" sends them all at once from one socket, "each" from a socket each.
 
-    Gives an answer for each question in their order; `{"error": "timeout"}` for what did not come. Each says when it was
-    `sent`, and how many milliseconds later the answer came.
+    Gives an answer for each question in their order; `{"error": "timeout"}` for what did not come. Each says when it
+    was `sent`, and how many milliseconds later the answer came.
     """
     started = time.monotonic()
     questions = command["questions"]
