@@ -103,7 +103,7 @@ extension Broker {
         var event = event(of: flow, key, decision, at: now)
         fill(&event, flight)
         event.message = message(decision, flight, greeting != nil)
-        return end(flow, key, decision.verdict, greeting, at: now) + tell(event, of: flow, key, at: now)
+        return tell(event, of: flow, key, at: now) + end(flow, key, decision.verdict, greeting, at: now)
     }
 
     /// Why a first flight was refused, where the reason's code does not say all.
@@ -147,7 +147,7 @@ extension Broker {
         var event = event(of: flow, key, decision, at: now)
         fill(&event, flow.whatCame)
         event.message = message
-        return end(flow, key, decision.verdict, nil, at: now) + tell(event, of: flow, key, at: now)
+        return tell(event, of: flow, key, at: now) + end(flow, key, decision.verdict, nil, at: now)
     }
 
     /// What becomes of the connection and of the packets that wait.

@@ -260,6 +260,11 @@ extension Broker {
         }
     }
 
+    /// Has the kernel forget what it lets through for a moment, or counts while it does: nobody knows whether all of it is ours.
+    package mutating func forgetPassing() -> [BrokerAction] {
+        [clearAnswers()] + windows.keys.filter { $0.kind == .lately || $0.kind == .other }.map { .settle($0) }
+    }
+
     /// Nothing that was answered for before counts any more.
     mutating func clearAnswers() -> BrokerAction {
         attempts.removeAll()

@@ -121,6 +121,9 @@ extension Broker {
     /// The cgroups that the kernel knows.
     package var knownCgroups: [UInt64] { Array(cgroups.keys) }
 
+    /// How many they are.
+    package var cgroupCount: Int { cgroups.count }
+
     /// The path of a cgroup that the kernel was told of.
     package func path(ofCgroup id: UInt64) -> String? { cgroups[id]?.path }
 

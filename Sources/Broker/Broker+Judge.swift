@@ -124,11 +124,11 @@ extension Broker {
         fill(&event, Decision(verdict: .deny, reason: .wrongProtocol), sender)
         event.message = "a packet that belongs to no connection"
         let actions: [BrokerAction] = [.change(changes), .answer(question.reference, .drop)]
-        if let together = tellTogether(event, of: identity, at: now) { return actions + together }
+        if let together = tellTogether(event, of: identity, at: now) { return together + actions }
         requests.note(&event)
         openWindows[identity, default: 0] += 1
         windows[key] = Window(event: event, closes: now + Self.window, told: 0)
-        return actions + [.record(event)]
+        return [.record(event)] + actions
     }
 
     /// A connection that somebody outside opens to a workload's socket.
@@ -202,11 +202,11 @@ extension Broker {
         event.reason = .unidentified
         event.message = "the socket was closed, or cannot be found: nobody can be told who sent it"
         if let together = tellTogether(event, of: .unidentified, at: now) {
-            return [.answer(question.reference, .drop)] + together
+            return together + [.answer(question.reference, .drop)]
         }
         requests.note(&event)
         openWindows[.unidentified, default: 0] += 1
         windows[key] = Window(event: event, closes: now + Self.window, told: 0)
-        return [.answer(question.reference, .drop), .record(event)]
+        return [.record(event), .answer(question.reference, .drop)]
     }
 }

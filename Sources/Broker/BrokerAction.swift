@@ -27,6 +27,7 @@ package enum BrokerAction: Hashable, Sendable {
     /// Replaces all elements of these sets by nothing.
     case clear([String])
     case answer(PacketReference, Answer)
+    /// An event; when it is about a packet that waits, the answer to that comes next, but for changes in between.
     case record(Event)
     /// Removes the element of a window, and reports with `settled` how many packets it has met.
     case settle(Window.Key)

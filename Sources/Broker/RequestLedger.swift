@@ -108,6 +108,7 @@ struct RequestLedger {
                 var event = event
                 event.request = line.id
                 countAgain(&event)
+                changed.insert(line.id)
             }
             return event
         }

@@ -128,6 +128,10 @@ int clx_messages_connect(const char *path) {
     if (fd < 0)
         return fd;
     int yes = 1, result = setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes);
+    // Whoever listens and accepts nobody is not waited for: connect(2) goes by the time for sending.
+    struct timeval patience = {.tv_usec = 50000};
+    if (result == 0)
+        result = setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     if (result == 0)
         do
             result = connect(fd, (struct sockaddr *)&name, sizeof name);

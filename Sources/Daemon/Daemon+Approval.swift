@@ -61,6 +61,11 @@ extension Daemon {
             guard troubles.failures > failures else { return call.reply(["grant": describe(grant)]) }
             // Who approves is told that it is in force when it is.
             let problem = "the kernel did not take it just now"
+            guard !actions.contains(where: \.endsGrant) else {
+                // The one whose place it took has ended: without both, what is open would be cut.
+                let text = "grant \(grant.id) is stored, and not in force yet: \(problem), and is asked again"
+                return call.fail(.invalidRequest(reason: "\(text); 'egressd ctl status' says why"))
+            }
             if case .success(let undo) = broker.revoke(
                 grant: grant.id,
                 reason: problem,
@@ -94,4 +99,8 @@ extension Daemon {
         default: call.fail(.invalidRequest(reason: error.description))
         }
     }
+}
+
+extension BrokerAction {
+    fileprivate var endsGrant: Bool { if case .endGrant = self { true } else { false } }
 }

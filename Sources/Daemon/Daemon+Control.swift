@@ -95,7 +95,7 @@ extension Daemon {
                 ("overloads", .integer(Int64(overloads))),
                 ("restorations", .integer(Int64(ruleset?.restorations ?? 0))),
                 ("orphanedPackets", .integer(Int64(broker.orphans))),
-                ("cgroups", .integer(Int64(broker.knownCgroups.count))),
+                ("cgroups", .integer(Int64(broker.cgroupCount))),
             ]),
             "warnings": JSON(warnings),
         ]
@@ -243,13 +243,14 @@ extension Daemon {
             guard call.wantsMore else {
                 return call.reply(Self.reply(events.suffix(Self.linesPerReply), warning))
             }
-            guard follows else { return reply(call, events, warning) }
+            guard follows else { return reply(call, filter, events, warning) }
             if warning != nil, !call.replyContinues(Self.reply([], warning)) { return }
             filter.afterSequence = events.first.map { $0.sequence - 1 } ?? store.lastSequence
             filter.since = nil
             filter.limit = Self.linesPerReply
             filter.newestLast = true
-            let id = ObjectIdentifier(call)
+            followerCount += 1
+            let id = followerCount
             followers[id] = Follower(call: call, filter: filter)
             call.onClose = { [unowned self] in followers[id] = nil }
             serve(id)
@@ -258,14 +259,26 @@ extension Daemon {
         }
     }
 
-    /// Answers with all of these events, as fast as the client reads them.
-    private func reply(_ call: ControlCall, _ events: [Event], _ warning: String?) {
-        var rest: ArraySlice<Event>? = events[...]
-        call.reply(inParts: {
-            guard let lines = rest else { return nil }
-            let isLast = lines.count <= Self.linesPerReply
-            rest = isLast ? nil : lines.dropFirst(Self.linesPerReply)
-            return Self.reply(lines.prefix(Self.linesPerReply), isLast ? warning : nil)
+    /// Answers with all of these events, as fast as the client reads them; only the first are kept until then.
+    private func reply(_ call: ControlCall, _ filter: EventFilter, _ events: [Event], _ warning: String?) {
+        let last = events.last?.sequence ?? 0
+        var page: [Event]? = Array(events.prefix(Self.linesPerReply))
+        var filter = filter
+        (filter.since, filter.limit, filter.newestLast) = (nil, Self.linesPerReply, true)
+        call.reply(inParts: { [unowned self] in
+            guard let lines = page else { return nil }
+            guard let end = lines.last?.sequence, end < last else {
+                page = nil
+                return Self.reply(lines[...], warning)
+            }
+            filter.afterSequence = end
+            do {
+                page = try store.events(matching: filter).filter { $0.sequence <= last }
+                return Self.reply(lines[...], nil)
+            } catch {
+                page = nil
+                return Self.reply(lines[...], "the rest cannot be read: \(error)")
+            }
         })
     }
 
@@ -290,7 +303,7 @@ extension Daemon {
     }
 
     /// Sends one reply's worth of what a follower has not got yet, and the rest after it.
-    private func serve(_ id: ObjectIdentifier) {
+    private func serve(_ id: UInt64) {
         guard let follower = followers[id], !follower.isSlow else { return }
         guard follower.call.pendingBytes < Self.unreadLimit else {
             followers[id]?.isSlow = true

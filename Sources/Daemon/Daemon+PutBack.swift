@@ -31,14 +31,17 @@ extension Daemon {
         return end
     }
 
+    /// The sets of which no element lets anything through.
+    private static let refusing =
+        Set(["denied", "knocks", "seen"].flatMap { ["\($0)4", "\($0)6"] } + ["floods", "sieges"])
+
     /// Puts in force again what is let through, in a table whose chains are as they were: others may have changed elements.
     func putElementsBack(listeningThrough: Bool) throws(NetfilterError) {
-        flush()
-        let passing = Set(Self.counting + ["answers", "arrivals", "lately"].flatMap { ["\($0)4", "\($0)6"] })
+        perform(broker.forgetPassing())
         table.listensThrough = listeningThrough
         defer { table.listensThrough = false }
         try table.replace(
-            layout.sets.map(\.name).filter { !passing.contains($0) },
+            layout.sets.map(\.name).filter { !Self.refusing.contains($0) },
             layout.constants + broker.inForce(at: Clock.now()),
         )
     }

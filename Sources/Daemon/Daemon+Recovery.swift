@@ -15,33 +15,26 @@ extension Daemon {
     /// Writes down the denials among actions, before the actions are performed.
     func foretell(_ actions: [BrokerAction]) {
         var lines: [AheadFile.Line] = []
-        var packet: AheadFile.Packet?
-        var (isEnded, events) = (false, 0)
+        var events = 0
         for (index, action) in actions.enumerated() {
-            switch action {
-            case .record(let event):
-                events += 1
-                guard event.verdict == .deny else { break }
-                lines.append(AheadFile.Line(event: event, packet: Self.packet(of: actions[(index + 1)...])))
-            case .answer(let reference, _) where packet == nil: packet = AheadFile.Packet(reference)
-            // It ends before its packets are answered.
-            case .stamp, .destroy: isEnded = true
-            default: break
-            }
+            guard case .record(let event) = action else { continue }
+            events += 1
+            guard event.verdict == .deny else { continue }
+            lines.append(AheadFile.Line(event: event, packet: Self.packet(of: event, actions[(index + 1)...])))
         }
-        guard !lines.isEmpty else { return }
-        // Where the answer goes before what is told of it, there is one request.
-        if lines.count == 1, !isEnded { lines[0].packet = lines[0].packet ?? packet }
-        foretell(lines, among: events)
+        if !lines.isEmpty { foretell(lines, among: events) }
     }
 
-    /// The packet that is answered after an event was told, and before anything else is.
-    private static func packet(of following: ArraySlice<BrokerAction>) -> AheadFile.Packet? {
+    /// The packet that an event tells of: the broker answers it next, but for changes that come before.
+    ///
+    /// None where a connection ends before its packets are answered.
+    private static func packet(of event: Event, _ following: ArraySlice<BrokerAction>) -> AheadFile.Packet? {
+        guard event.kind == .request || event.kind == .inbound else { return nil }
         for action in following {
             switch action {
+            case .change: continue
             case .answer(let reference, _): return AheadFile.Packet(reference)
-            case .record, .stamp, .destroy: return nil
-            default: break
+            default: return nil
             }
         }
         return nil

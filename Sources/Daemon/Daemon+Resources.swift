@@ -170,13 +170,16 @@ extension Daemon {
     private static let sweepRound = 256
     /// With this many new cgroups a sweep does not wait for its time, but this long after the last one.
     private static let sweepEarly = 32
+    /// … or with one new one for so many that were kept: each of them is looked at.
+    private static let sweepShare = 16
     private static let sweepPause = Instant.Span.seconds(1)
 
     /// When so many cgroups are new that it is time to look which are gone; nil when there are not.
     ///
     /// Where they come and go by the thousand, what the kernel holds of those that are gone must not grow until then.
     var earlySweep: Instant? {
-        guard broker.knownCgroups.count >= resources.keptCgroups + Self.sweepEarly else { return nil }
+        let enough = max(Self.sweepEarly, resources.keptCgroups / Self.sweepShare)
+        guard broker.cgroupCount >= resources.keptCgroups + enough else { return nil }
         return resources.swept + Self.sweepPause
     }
 

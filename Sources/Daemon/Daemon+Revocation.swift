@@ -64,13 +64,19 @@ extension Daemon {
 
     /// Takes the stamps off the connections of sockets whose cgroup belongs to another identity now.
     func unstamp(_ ids: Set<UInt64>) {
-        let open = Set(
-            [Transport.tcp, .udp].flatMap(list).filter { ids.contains($0.cgroup) }.map(Ends.init(ofLocal:)),
-        )
-        guard !open.isEmpty else { return }
-        for connection in all()
+        let sockets = [Transport.tcp, .udp].flatMap(list).filter { ids.contains($0.cgroup) }
+        guard !sockets.isEmpty else { return }
+        let open = Set(sockets.map(Ends.init(ofLocal:)))
+        let all = all()
+        for connection in all
         where !connection.isUnproved && (open.contains(Ends(connection)) || open.contains(Ends(connection).turned)) {
             connections.restamp(connection, mark: 0)
+        }
+        // Whose address others have translated on the way in.
+        let tracked = TrackedConnections(all)
+        for arrival in sockets.compactMap(tracked.arrived)
+        where !arrival.isUnproved && !open.contains(Ends(arrival).turned) {
+            connections.restamp(arrival, mark: 0)
         }
     }
 

@@ -48,7 +48,8 @@ extension Daemon {
             )
             if !judgeOpen(found, message) { unended.insert(socket.id) }
         }
-        unendedSockets = unended
+        // While the kernel cannot be asked, those that are not found are not gone.
+        unendedSockets = troubles.isWaiting ? unended.union(unendedSockets) : unended
     }
 
     /// A socket with a connection, and what is known of that.

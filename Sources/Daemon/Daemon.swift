@@ -67,7 +67,9 @@ package final class Daemon {
     var timer: (token: TimerToken, deadline: Instant)?
     /// Whether a timer is set for what the broker has due to the millisecond.
     var isPrompt = false
-    var followers: [ObjectIdentifier: Follower] = [:]
+    var followers: [UInt64: Follower] = [:]
+    /// How many there ever were: the last one's number.
+    var followerCount: UInt64 = 0
     var started = WallTime(microseconds: 0)
     var loaded = WallTime(microseconds: 0)
     /// Packets that the kernel dropped because a queue or its socket was full.

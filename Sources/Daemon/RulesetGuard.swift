@@ -54,8 +54,9 @@ final class RulesetGuard {
     func start() throws {
         if let watch { _ = try daemon.loop.add(watch.descriptor, .read) { [unowned self] _ in hear() } }
         learn()
-        generation = try? reader.generation()
-        foreign = (try? reader.foreign()) ?? foreign
+        let now = try? reader.generation()
+        // What could not be read is read with the next look.
+        if let found = try? reader.foreign() { (foreign, generation) = (found, now) }
         legacy = LegacyTables.names()
         // What stands at every start is no alarm at every start.
         for finding in foreign.findings {
@@ -137,9 +138,15 @@ final class RulesetGuard {
     }
 
     /// Remembers the table as it stands: it was put in force just now.
+    ///
+    /// Not when somebody may have changed it since: what was heard by then is acted upon next.
     func learn() {
         guard let watch else { return }
-        expected = watch.hasMissed ? nil : try? reader.own()
+        let own = try? reader.own()
+        unsettled += watch.read()
+        let isKnown = !watch.hasMissed && !unsettled.contains(where: \.message.isOurs)
+        expected = isKnown ? own : nil
+        if watch.hasMissed || !unsettled.isEmpty { daemon.loop.defer { [unowned self] in hear() } }
     }
 
     /// Puts the table back; `found` is what of it stands, where something was not heard.
@@ -158,18 +165,15 @@ final class RulesetGuard {
         } catch {
             return fail(error)
         }
-        learn()
         failure = nil
         daemon.warnings["table"] = nil
         // The rest of the other's transaction, which says at its end whose it was, is there by now; and perhaps another.
         let (late, next) = watch.map { $0.split($0.read()) } ?? ([], [])
-        if !next.isEmpty {
-            unsettled = next
-            daemon.loop.defer { [unowned self] in hear() }
-        }
+        unsettled = next
+        learn()
         let heard = early + late
         let ours = heard.filter(\.message.isOurs)
-        if found != nil, ours.isEmpty, !wasKnown {
+        if let found, !found.chains.isEmpty, ours.isEmpty, !wasKnown, !isAnew {
             return Log.info("others changed the ruleset while the table was put in force: it was put in force again")
         }
         restorations += 1

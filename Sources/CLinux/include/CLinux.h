@@ -170,7 +170,8 @@ int clx_messages_listen(const char *path);
 // Never waits: -EAGAIN when the receiver does not keep up.
 int clx_message_send(int fd, const void *bytes, size_t count, const int *passed, size_t passed_count);
 // The next message: its length, 0 at the end. The descriptors, at most CLX_PASSED_MAX, and the sender's pid (0 when it is
-// not told) are the caller's, those of an empty message too. -EBADMSG when it is cut: its descriptors are closed. Waits as long as the socket's timeout says, or not at all: -EAGAIN.
+// not told) are the caller's, those of an empty message too. -EBADMSG when it is cut: its descriptors are closed. Waits as
+// long as the socket's timeout says, or not at all: -EAGAIN.
 ssize_t clx_message_receive(
     int fd, void *buffer, size_t capacity, bool waits, int *ret_passed, int *ret_count, int32_t *ret_pid);
 // A datagram socket that only sends, and never waits.
