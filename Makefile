@@ -49,7 +49,7 @@ lint:
 	@$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
 
 unit-debug:
-	$(SWIFT) test $(SWIFT_FLAGS)
+	$(SWIFT) test $(TEST_FLAGS) $(SWIFT_FLAGS)
 
 unit-debug-build:
 	$(SWIFT) build --build-tests $(SWIFT_FLAGS)
@@ -58,7 +58,7 @@ unit-debug-build:
 UNIT_RELEASE := -c release -Xswiftc -enable-testing --scratch-path $(BUILD)/release-tests $(SWIFT_FLAGS)
 
 unit-release:
-	$(SWIFT) test $(UNIT_RELEASE)
+	$(SWIFT) test $(TEST_FLAGS) $(UNIT_RELEASE)
 
 unit-release-build:
 	$(SWIFT) build --build-tests $(UNIT_RELEASE)
