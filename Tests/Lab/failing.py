@@ -42,6 +42,7 @@ class Fault:
     way: str  # `ENOBUFS`
     detail: str
     failures: int
+    is_lasting: bool  # whether no call of its name succeeded after it
 
     def __str__(self) -> str:
         return f"call {self.number}: {self.name}({self.detail}) {self.way} ×{self.failures}"
@@ -72,7 +73,8 @@ class Faults:
         if failed == 0:
             return None
         words = SQLITE if text(name).startswith("sqlite3_") else errno.errorcode
-        return Fault(first, text(name), WAYS.get(way) or words[way], text(detail), failed)
+        later = self.names()[first - 1 :].count(text(name))
+        return Fault(first, text(name), WAYS.get(way) or words[way], text(detail), failed, failed >= later)
 
     @property
     def count(self) -> int:

@@ -102,8 +102,9 @@ def verify(bench: Bench, phase: Phase, prepared, answer, fault: Fault | None) ->
 
 
 def is_spent(fault: Fault) -> bool:
-    """Whether netlink was asked in vain as often as it is asked."""
-    return fault.name in ("netlink:recv", "netlink:sendto") and fault.failures == MANY
+    """Whether netlink was asked in vain as often as it is asked, or until the daemon had ended."""
+    is_in_vain = fault.failures == MANY or fault.is_lasting and fault.failures > PATIENT
+    return fault.name in ("netlink:recv", "netlink:sendto") and is_in_vain
 
 
 def may_be_silent(fault: Fault) -> bool:
