@@ -101,7 +101,7 @@ extension Daemon {
             let begin = Clock.now()
             try change(changes)
             let size = changes.reduce(0) { $0 + $1.add.count + $1.remove.count }
-            lastTransaction = (size, Clock.now() - begin)
+            if size >= largestTransaction.elements { largestTransaction = (size, Clock.now() - begin) }
         } catch  where error.isPassing {
             troubles.changes = changes
             troubles.failures += 1

@@ -59,12 +59,12 @@ extension Daemon {
         let candidate = Self.settings(kept, broker.settings.daemonCgroup)
         let upstreamsDiffer = kept.dnsServers != self.configuration.dnsServers
         self.configuration = kept
-        lastTransaction = (0, Instant.Span(nanoseconds: 0))
+        largestTransaction = (0, Instant.Span(nanoseconds: 0))
         perform(broker.load(policies, candidate, at: now))
         if upstreamsDiffer { names?.setUpstreams(Self.upstreams(kept)) }
         loaded = Clock.wall()
         let count = policies.workloads.count
-        let (elements, span) = lastTransaction
+        let (elements, span) = largestTransaction
         Log.info(
             "policy in force: \(count) workload\(count == 1 ? "" : "s"), read in \(reading.milliseconds) ms, "
                 + "in force after \((Clock.now() - begin).milliseconds) ms; "

@@ -29,9 +29,9 @@ extension Daemon {
             if let due = earlySweep, due <= now { sweepAll(at: now) }
             // While the record cannot be written somebody waits to hear that it can.
             let look = isRecordInTrouble ? now + .seconds(1) : nil
-            if let next = [broker.nextDeadline, look, earlySweep].compactMap(\.self).min() {
-                setTimer(max(next, now + .milliseconds(1)))
-            }
+            // What was performed here asked for a look soon: where nothing is due that would be one after the other for ever.
+            let next = [broker.nextDeadline, look, earlySweep].compactMap(\.self).min() ?? now + .seconds(1)
+            setTimer(max(next, now + .milliseconds(1)))
         }
         timer = (token, deadline)
     }

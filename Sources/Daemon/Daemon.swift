@@ -77,8 +77,8 @@ package final class Daemon {
     var warnings: [String: String] = [:]
     /// When the processes of the host were last looked through.
     var lastScan = Instant(nanoseconds: 0)
-    /// How many elements the last transaction changed, and how long that took.
-    var lastTransaction = (elements: 0, span: Instant.Span(nanoseconds: 0))
+    /// How many elements the largest transaction of a reload changed, and how long that took.
+    var largestTransaction = (elements: 0, span: Instant.Span(nanoseconds: 0))
     var resources = Resources()
 
     /// Loads everything, puts the table in force and opens the control socket.
