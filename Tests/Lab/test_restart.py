@@ -78,7 +78,7 @@ def test_under_load(ground, managed, family, how):
     chance = random.Random(SEED)
     other_python = ground.directory / "python-of-its-own"
     shutil.copy2(PYTHON, other_python)
-    asked = rule("asked", family.third, [443], executable=PYTHON)
+    asked = rule("asked", family.third, [443, 8443], executable=PYTHON)
     asking = policy("asking", ground.glob(ASKED), allow=[asked])
     managed.start({"job": job_policy(ground, family), "asking": asking})
     assert sorted(managed.manager.names) == KEPT
@@ -94,7 +94,8 @@ def test_under_load(ground, managed, family, how):
     # Few ports, which the kernel refuses by itself and counts; and so many that each is asked about once.
     load.add("counted", ground.agent(JOB, uid=1001), family.stranger, [22, 80, 443])
     load.add("new", ground.agent(JOB, uid=1001), family.secret, chance.sample(range(1024, 60000), 20_000))
-    load.add("one by one", ground.agent(ASKED, uid=1001, python=str(other_python)), family.third, [443])
+    # At a port of its own: who takes over the local port of the program that may passes for it for two seconds (README).
+    load.add("one by one", ground.agent(ASKED, uid=1001, python=str(other_python)), family.third, [8443])
     lost = syns_sent_again(ground)
     with ground.capture() as capture:
         with load:
