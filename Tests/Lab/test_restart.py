@@ -47,13 +47,18 @@ class Load:
         self.outcomes = {}
         self.threads = []
 
-    def add(self, kind, agent, address, ports):
+    def add(self, kind, agent, address, ports, sources=None):
+        """With `sources`, an address and a port of this host, each attempt has a port that none has had."""
         self.outcomes.setdefault(kind, {})
 
         def attempts():
-            mine = self.outcomes[kind]
+            mine, keys = self.outcomes[kind], {}
             while not self.stop.is_set():
-                answer = agent.do("repeat", to=[address, 0], ports=ports, count=20, timeout=20, pause=0.004, greet=False)
+                if sources:
+                    keys["sources"] = [sources[0], sources[1] + sum(mine.values())]
+                answer = agent.do(
+                    "repeat", to=[address, 0], ports=ports, count=20, timeout=20, pause=0.004, greet=False, **keys
+                )
                 for word, count in answer["outcomes"].items():
                     mine[word] = mine.get(word, 0) + count
                 ports.append(ports.pop(0))
@@ -73,12 +78,12 @@ class Load:
 
 @pytest.mark.parametrize("how", ["kill", "stop"])
 def test_under_load(ground, managed, family, how):
-    """Ten restarts at random moments: every allowed connection is made, and with its first packet, also when only the daemon can
+    """Ten restarts, at random moments of a daemon that serves: every allowed connection is made, and with its first packet, also when only the daemon can
     allow it; nothing unknown is sent; and the record has each attempt that was denied, once."""
     chance = random.Random(SEED)
     other_python = ground.directory / "python-of-its-own"
     shutil.copy2(PYTHON, other_python)
-    asked = rule("asked", family.third, [443, 8443], executable=PYTHON)
+    asked = rule("asked", family.third, [443], executable=PYTHON)
     asking = policy("asking", ground.glob(ASKED), allow=[asked])
     managed.start({"job": job_policy(ground, family), "asking": asking})
     assert sorted(managed.manager.names) == KEPT
@@ -89,13 +94,14 @@ def test_under_load(ground, managed, family, how):
 
     load = Load()
     load.add("by address", ground.agent(JOB, uid=1001), family.storage, [443])
-    load.add("by program", ground.agent(ASKED, uid=1001), family.third, [443])
+    # For two seconds who takes over a local port has the answer of who had it before (README): nobody does here.
+    load.add("by program", ground.agent(ASKED, uid=1001), family.third, [443], [family.host, 10_000])
     load.add("by grant", ground.agent(JOB, uid=1001), family.other, [443])
     # Few ports, which the kernel refuses by itself and counts; and so many that each is asked about once.
     load.add("counted", ground.agent(JOB, uid=1001), family.stranger, [22, 80, 443])
     load.add("new", ground.agent(JOB, uid=1001), family.secret, chance.sample(range(1024, 60000), 20_000))
-    # At a port of its own: who takes over the local port of the program that may passes for it for two seconds (README).
-    load.add("one by one", ground.agent(ASKED, uid=1001, python=str(other_python)), family.third, [8443])
+    wrong = ground.agent(ASKED, uid=1001, python=str(other_python))
+    load.add("one by one", wrong, family.third, [443], [family.host, 20_000])
     lost = syns_sent_again(ground)
     with ground.capture() as capture:
         with load:
@@ -104,9 +110,8 @@ def test_under_load(ground, managed, family, how):
                 end(managed, how)
                 time.sleep(chance.uniform(0, 0.2))
                 managed.launch()
-                if how == "stop":
-                    managed.wait_ready()
-            managed.wait_ready()
+                # In the middle of a start it is killed in test_faults.py: one destination's count may be lost there (README).
+                managed.wait_ready()
         assert capture.find(destination=family.stranger) == []
         assert capture.find(destination=family.secret) == []
     for kind in ("by address", "by program", "by grant"):

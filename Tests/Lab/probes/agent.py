@@ -187,13 +187,18 @@ def many(command):
 
 
 def repeat(command):
-    """The same request again and again, one after the other; counts what came of it."""
+    """The same request again and again, one after the other; counts what came of it.
+
+    `sources`, an address and a port of this host, has each come from the next port.
+    """
     outcomes = {}
     slowest = 0.0
     for number in range(command["count"]):
         once = dict(command)
         if "ports" in command:
             once["to"] = [command["to"][0], command["ports"][number % len(command["ports"])]]
+        if "sources" in command:
+            once["source"] = [command["sources"][0], command["sources"][1] + number]
         answer = tcp(once) if command.get("transport", "tcp") == "tcp" else udp(once)
         word = "open" if answer["ok"] else answer["error"]
         outcomes[word] = outcomes.get(word, 0) + 1
