@@ -33,10 +33,10 @@ def denied(daemon, address):
 
 
 def end(daemon, how):
-    if how == "kill":
-        daemon.kill()
-    else:
+    if how == "stop":
         assert daemon.stop() == 0
+    else:
+        daemon.kill()
 
 
 class Load:
@@ -76,9 +76,9 @@ class Load:
             thread.join()
 
 
-@pytest.mark.parametrize("how", ["kill", "stop"])
+@pytest.mark.parametrize("how", ["kill", "stop", "kill-anywhere"])
 def test_under_load(ground, managed, family, how):
-    """Ten restarts, at random moments of a daemon that serves: every allowed connection is made, and with its first packet, also when only the daemon can
+    """Ten restarts, at random moments; but for `kill-anywhere`, of a daemon that serves: every allowed connection is made, and with its first packet, also when only the daemon can
     allow it; nothing unknown is sent; and the record has each attempt that was denied, once."""
     chance = random.Random(SEED)
     other_python = ground.directory / "python-of-its-own"
@@ -110,8 +110,9 @@ def test_under_load(ground, managed, family, how):
                 end(managed, how)
                 time.sleep(chance.uniform(0, 0.2))
                 managed.launch()
-                # In the middle of a start it is killed in test_faults.py: one destination's count may be lost there (README).
-                managed.wait_ready()
+                if how != "kill-anywhere":
+                    managed.wait_ready()
+            managed.wait_ready()
         assert capture.find(destination=family.stranger) == []
         assert capture.find(destination=family.secret) == []
     for kind in ("by address", "by program", "by grant"):
@@ -125,7 +126,12 @@ def test_under_load(ground, managed, family, how):
     managed.start()
     attempts = {address: load.outcomes[kind]["ECONNREFUSED"] for kind, address in (
         ("counted", family.stranger), ("new", family.secret), ("one by one", family.third))}  # fmt: skip
-    assert {address: denied(managed, address) for address in attempts} == attempts
+    recorded = {address: denied(managed, address) for address in attempts}
+    if how == "kill-anywhere":
+        # In the middle of a start a count may be lost (README); nothing is there twice.
+        assert all(0 < recorded[address] <= attempts[address] for address in attempts), (recorded, attempts)
+    else:
+        assert recorded == attempts
     log = managed.log()
     assert log.count("taking over the kept socket 'queues'") >= 2 and "is not used" not in log
 
