@@ -53,8 +53,9 @@ extension Broker {
         requests.restore(summaries, next: nextRequest)
     }
 
-    /// Counts what an earlier daemon did not tell of any more, and gives the event its request's number.
+    /// Counts what an earlier daemon did not tell of any more, under the request's number that the event has, or gets.
     package mutating func noteEarlier(_ event: inout Event) {
+        guard event.request == nil else { return requests.countAgain(&event) }
         requests.note(&event, as: event.destination == nil ? .others : nil)
     }
 

@@ -36,15 +36,25 @@ extension Broker {
         guard let window = windows.removeValue(forKey: key) else { return [] }
         openWindows[key.identity, default: 1] -= 1
         if openWindows[key.identity] == 0 { openWindows[key.identity] = nil }
-        let counted = packets + window.dropped
-        guard counted > window.told else { return [] }
-        let count = counted - window.told
-        var event = window.event
-        event.time = wall(now)
-        event.count = count
-        event.latencyMicroseconds = nil
+        guard var event = report(of: window, packets: packets, at: now) else { return [] }
         if key.isForMany { requests.note(&event, as: .others) } else { requests.countAgain(&event) }
         return [.record(event)]
+    }
+
+    /// The denials that `settled` would tell of now; nil when there are none.
+    package func denials(of key: Window.Key, packets: UInt64, at now: Instant) -> Event? {
+        guard let window = windows[key], window.event.verdict == .deny else { return nil }
+        return report(of: window, packets: packets, at: now)
+    }
+
+    private func report(of window: Window, packets: UInt64, at now: Instant) -> Event? {
+        let counted = packets + window.dropped
+        guard counted > window.told else { return nil }
+        var event = window.event
+        event.time = wall(now)
+        event.count = counted - window.told
+        event.latencyMicroseconds = nil
+        return event
     }
 
     /// What the kernel let through by its maps, or a fixed rule refused.

@@ -115,8 +115,13 @@ struct RequestLedger {
         var event = event
         let following = next
         if keys[number] == nil { next = number }
+        let known = lines[key]
         note(&event, as: subject)
         next = max(following, next)
+        if let known {
+            lines[key]?.first = min(known.first, event.time)
+            lines[key]?.last = max(known.last, event.time)
+        }
         return event
     }
 

@@ -562,6 +562,7 @@ int enf_elements_dump(int fd, uint8_t family, const char *table, const char *set
     return enf_answers(fd, message, &dump, read_elements);
 }
 
+// The counter of one element among others.
 struct taken {
     const uint8_t *key;
     uint32_t key_length;
@@ -575,6 +576,20 @@ static void take_packets(void *context, const uint8_t *key, uint32_t key_length,
     if (key_length != taken->key_length || memcmp(key, taken->key, key_length) != 0) return;
     taken->told = true;
     taken->packets = packets;
+}
+
+int enf_element_count(int fd, uint8_t family, const char *table, const char *set, const uint8_t *key,
+                      uint32_t key_length, uint64_t *ret_packets) {
+    uint8_t buffer[1024];
+    struct nlmsghdr *message = element_request(buffer, 0, family, table, set);
+    struct nlattr *list = mnl_attr_nest_start(message, NFTA_SET_ELEM_LIST_ELEMENTS);
+    put_element(message, key, NULL, key_length, NULL, 0, 0, NULL, 0);
+    mnl_attr_nest_end(message, list);
+    struct taken taken = {.key = key, .key_length = key_length};
+    struct dump dump = {&taken, take_packets};
+    int error = enf_answers(fd, message, &dump, read_elements);
+    if (error == 0) *ret_packets = taken.packets;
+    return error;
 }
 
 int enf_element_take(int fd, uint8_t family, const char *table, const char *set, const uint8_t *key,

@@ -9,8 +9,10 @@ internal import System
 
 extension Daemon {
     /// Performs what the broker decided, in order; changes are gathered and come into force before the answers.
-    func perform(_ actions: [BrokerAction], flushing: Bool = true) {
-        foretell(actions)
+    ///
+    /// With `taken`, they tell of what this element had counted.
+    func perform(_ actions: [BrokerAction], flushing: Bool = true, taken: AheadFile.Counter? = nil) {
+        foretell(actions, taken: taken)
         for action in actions {
             switch action {
             case .change(let changes):
@@ -144,15 +146,16 @@ extension Daemon {
     }
 
     private func settle(_ key: Window.Key) {
+        guard key.isInKernel else { return perform(broker.settled(key, packets: 0, at: Clock.now()), flushing: false) }
+        let counter = AheadFile.Counter(key)
         // Without an answer the window stays: what the kernel has counted is asked for again.
-        var packets: UInt64? = key.isInKernel ? nil : 0
-        if key.isInKernel {
-            attempt("settling \(key.set)") { () throws(NetfilterError) in
-                packets = try table.take(key.element, from: key.set) ?? 0
-            }
+        attempt("settling \(key.set)") { () throws(NetfilterError) in
+            let packets =
+                key.refuses
+                ? try take(counter) { broker.denials(of: key, packets: $0, at: Clock.now()) }
+                : try table.take(key.element, from: key.set) ?? 0
+            perform(broker.settled(key, packets: packets, at: Clock.now()), flushing: false, taken: counter)
         }
-        guard let packets else { return }
-        perform(broker.settled(key, packets: packets, at: Clock.now()), flushing: false)
     }
 
     /// Ends a connection; false when it had ended already, or where the kernel cannot.

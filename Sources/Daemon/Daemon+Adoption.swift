@@ -30,9 +30,12 @@ extension Daemon {
             broker.assignments.mapValues { (number: $0.identity.number, generation: $0.generation) },
             deleting: [],
         )
-        broker.restore(try store.requests().map(Self.summary), nextRequest: try store.nextRequestNumber())
+        let nextRequest = max(try store.nextRequestNumber(), highestRequestAhead + 1)
+        broker.restore(try store.requests().map(Self.summary), nextRequest: nextRequest)
         // Without the state nobody knows whose the numbers were.
-        let counts = exists ? try takeCounts(isNew ? [:] : broker.assignments) : [:]
+        let counting = exists ? try countingElements(isNew ? [:] : broker.assignments) : [:]
+        let waiting = try recall(counting)
+        let counts = try takeCounts(counting)
         let rows = try store.grants()
         let last = try store.lastMoment()
         let grants = rows.filter { $0.state == .active }.compactMap { Self.grant($0, at: now, since: last) }
@@ -45,7 +48,7 @@ extension Daemon {
         try table.install(layout, elements: elements)
         isRedirecting = broker.usesNames
         try table.setRedirecting(isRedirecting, of: layout)
-        try recover(counts)
+        recordAnswered(waiting, counts)
         judgeWaiting()
         let size = elements.reduce(0) { $0 + $1.add.count }
         Log.info(

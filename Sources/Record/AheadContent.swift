@@ -7,6 +7,8 @@ struct AheadContent {
         case denial(AheadFile.Line)
         /// The denial of this packet was taken back: one that stands before, for a number may come again.
         case takenBack(AheadFile.Packet)
+        /// What an element had counted that was to be taken out of the kernel.
+        case counted(AheadFile.Counter, Event)
         case beginning(AheadFile.Beginning)
     }
 
@@ -42,13 +44,25 @@ struct AheadContent {
         let packet = Self.packet(json)
         if let turn = json["turn"]?.integer, let after = json["after"]?.integer {
             (self.turn, self.after) = (turn, after)
-        } else if let event = json["event"].flatMap({ try? Event($0) }) {
+        } else if let counter = Self.counter(json) {
+            guard let event = Self.event(json) else { return }
+            let isTaken = json["taken"]?.bool == true
+            entries.append(isTaken ? .denial(AheadFile.Line(event: event, taken: counter)) : .counted(counter, event))
+        } else if let event = Self.event(json) {
             entries.append(.denial(AheadFile.Line(event: event, packet: packet)))
         } else if let beginning = Self.beginning(json) {
             entries.append(.beginning(beginning))
         } else if let packet {
             entries.append(.takenBack(packet))
         }
+    }
+
+    private static func event(_ json: JSON) -> Event? { json["event"].flatMap { try? Event($0) } }
+
+    private static func counter(_ json: JSON) -> AheadFile.Counter? {
+        guard let set = json["set"]?.string, let bytes = json["key"]?.array else { return nil }
+        let key = bytes.compactMap { $0.integer.flatMap { UInt8(exactly: $0) } }
+        return key.count == bytes.count ? AheadFile.Counter(set: set, key: key) : nil
     }
 
     private static func beginning(_ json: JSON) -> AheadFile.Beginning? {
@@ -79,9 +93,11 @@ struct AheadContent {
         for entry in contents.flatMap(\.entries) {
             switch entry {
             case .denial(let line):
+                if let counter = line.taken { left.counts[counter] = nil }
                 if let packet = line.packet { places[packet, default: []].append(lines.count) }
                 lines.append(line)
             case .takenBack(let packet): for place in places.removeValue(forKey: packet) ?? [] { lines[place] = nil }
+            case .counted(let counter, let event): left.counts[counter] = event
             case .beginning(let beginning): left.beginnings.append(beginning)
             }
         }
@@ -95,14 +111,20 @@ struct AheadContent {
 
     static func json(_ entry: Entry) -> JSON {
         switch entry {
-        case .denial(let line): json(line.packet, line.event)
+        case .denial(let line): line.taken.map { json($0, line.event, isTaken: true) } ?? json(line.packet, line.event)
         case .takenBack(let packet): json(packet, nil)
+        case .counted(let counter, let event): json(counter, event, isTaken: false)
         case .beginning(let beginning): json(beginning)
         }
     }
 
     private static func json(_ packet: AheadFile.Packet?, _ event: Event?) -> JSON {
         JSON(present: ["queue": JSON(packet?.queue), "packet": JSON(packet?.number), "event": event?.json])
+    }
+
+    private static func json(_ counter: AheadFile.Counter, _ event: Event, isTaken: Bool) -> JSON {
+        let key = JSON.array(counter.key.map { .integer(Int64($0)) })
+        return ["set": .string(counter.set), "key": key, "taken": .bool(isTaken), "event": event.json]
     }
 
     private static func json(_ beginning: AheadFile.Beginning) -> JSON {

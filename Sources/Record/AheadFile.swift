@@ -8,14 +8,16 @@ package import Model
 /// later: what a daemon that is killed had in its memory is read here by the next one. The lines outlive the process, not
 /// the machine. Not thread-safe.
 package final class AheadFile {
-    /// A denial, and the packet that waits until it is answered.
+    /// A denial, and the packet that waits until it is answered; or the element that had counted it and is taken.
     package struct Line: Hashable, Sendable {
         package var event: Event
         package var packet: Packet?
+        package var taken: Counter?
 
-        package init(event: Event, packet: Packet?) {
+        package init(event: Event, packet: Packet? = nil, taken: Counter? = nil) {
             self.event = event
             self.packet = packet
+            self.taken = taken
         }
     }
 
@@ -27,6 +29,17 @@ package final class AheadFile {
         package init(queue: UInt16, number: UInt32) {
             self.queue = queue
             self.number = number
+        }
+    }
+
+    /// An element of the kernel's that counts: its set, and its key in that.
+    package struct Counter: Hashable, Sendable {
+        package var set: String
+        package var key: [UInt8]
+
+        package init(set: String, key: [UInt8]) {
+            self.set = set
+            self.key = key
         }
     }
 
@@ -47,6 +60,9 @@ package final class AheadFile {
     package struct Left: Hashable, Sendable {
         /// What it wrote and did not take back.
         package var lines: [Line] = []
+        /// What elements had counted that were to be taken out of the kernel, and perhaps were: where one is still there, it
+        /// counts what is told of here as well.
+        package var counts: [Counter: Event] = [:]
         /// In the order in which they began: of one connection the last counts.
         package var beginnings: [Beginning] = []
         /// Where its record stood when it began.
@@ -117,6 +133,12 @@ package final class AheadFile {
         let isWritten = append(lines.map { .denial($0) }, after: after)
         files[current].given = max(files[current].given, given)
         return isWritten
+    }
+
+    /// Writes down what an element has counted, before it is taken out of the kernel; false as for denials.
+    @discardableResult
+    package func write(_ event: Event, countedBy counter: Counter, after: Int64) -> Bool {
+        append([.counted(counter, event)], after: after)
     }
 
     /// Writes down that a first flight is awaited; false as for denials.

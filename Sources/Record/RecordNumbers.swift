@@ -41,6 +41,20 @@ struct RecordNumbers: Hashable {
         }
     }
 
+    /// Has the numbers of the next requests be above this one, inside a transaction: events tell of it already, and the row of
+    /// the request is written later.
+    static func pass(request: Int64, in database: Database) throws(StoreError) {
+        let value = Value.integer(request)
+        try database.run("UPDATE sqlite_sequence SET seq = ?1 WHERE name = 'requests' AND seq < ?1", [value])
+        try database.run(
+            """
+            INSERT INTO sqlite_sequence (name, seq)
+            SELECT 'requests', ?1 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'requests')
+            """,
+            [value],
+        )
+    }
+
     private static func read(_ sql: String, from database: Database) throws(StoreError) -> Int64 {
         let number = try database.number(sql) ?? 0
         guard (0..<limit).contains(number) else { throw StoreError.corrupt("no number can be \(number)") }

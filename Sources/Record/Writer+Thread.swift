@@ -106,14 +106,17 @@ extension Writer {
     private func insertEvents() throws(StoreError) -> Int {
         var sequence = lastSequence.load(ordering: .relaxed)
         var count = 0
+        var request: Int64 = 0
         var body: [UInt8] = []
         for var event in backlog.prefix(options.batch) {
             if count & 63 == 63, hasJobs.load(ordering: .relaxed) { break }
             sequence += 1
             count += 1
             event.sequence = sequence
+            request = max(request, event.request ?? 0)
             try event.write(to: database, by: &body)
         }
+        if request > 0 { try RecordNumbers.pass(request: request, in: database) }
         return count
     }
 

@@ -64,6 +64,31 @@ import Testing
         #expect(try open().left.lines == [line(2, packet: 6), line(3), line(4, packet: 5)])
     }
 
+    /// What an element has counted is told of once, whether it was taken out of the kernel or not.
+    @Test func whatWasCountedIsLeftUntilItIsTaken() throws {
+        let counters = [[], [0, 127, 255]].map { AheadFile.Counter(set: "denied6", key: $0) }
+        let elsewhere = AheadFile.Counter(set: "knocks6", key: [])
+        do {
+            let file = try open()
+            for (number, counter) in (counters + [elsewhere]).enumerated() {
+                #expect(file.write(event(number), countedBy: counter, after: 7))
+            }
+            // It was still there, and counted on.
+            #expect(file.write(event(3), countedBy: counters[0], after: 7))
+        }
+        var counts = [counters[0]: event(3), counters[1]: event(1), elsewhere: event(2)]
+        let next = try open()
+        #expect(next.left == AheadFile.Left(counts: counts, after: 7))
+        #expect(next.write([AheadFile.Line(event: event(4), taken: counters[0])], given: 1, after: 7))
+        counts[counters[0]] = nil
+        let taken = try open().left
+        #expect(taken.counts == counts)
+        #expect(taken.lines == [AheadFile.Line(event: event(4), taken: counters[0])])
+        // There is one with the same key again.
+        #expect(next.write(event(5), countedBy: counters[0], after: 7))
+        #expect(try open().left.counts[counters[0]] == event(5))
+    }
+
     @Test(arguments: ["10.0.0.5", "fd00::5"])
     func whereAConnectionBegan(_ address: String) throws {
         let local = try #require(IPAddress(address))

@@ -115,6 +115,9 @@ typedef void (*enf_element_callback)(void *_Nullable context, const uint8_t *key
                                      uint64_t packets);
 int enf_elements_dump(int fd, uint8_t family, const char *table, const char *set, void *_Nullable context,
                       enf_element_callback callback);
+// Tells the counter of one element. -ENOENT: not there.
+int enf_element_count(int fd, uint8_t family, const char *table, const char *set, const uint8_t *key,
+                      uint32_t key_length, uint64_t *ret_packets);
 // Removes one element and tells its counter as it was when no packet could find it any more. -ENOENT: not there.
 int enf_element_take(int fd, uint8_t family, const char *table, const char *set, const uint8_t *key,
                      uint32_t key_length, uint64_t *ret_packets);
