@@ -8,7 +8,7 @@ import pathlib
 import signal
 import subprocess
 import time
-from typing import Any
+from typing import Any, Sequence
 
 from control import Control
 from manager import ServiceManager
@@ -92,7 +92,7 @@ class Daemon:
         log = open(self.log_file, "ab")
         wrapper, kept, environment = self.manager.wrapped() if self.manager else ([], [], {})
         self.process = self.lab.spawn(
-            [*prefix, *wrapper, str(self.lab.egressd), "run", "--config", str(self.configuration), *self.options],
+            [*wrapper, *prefix, str(self.lab.egressd), "run", "--config", str(self.configuration), *self.options],
             # As under systemd: a cgroup of its own makes it an identity of its own.
             cgroup="system.slice/egressd.service",
             stdin=subprocess.DEVNULL,
@@ -111,11 +111,11 @@ class Daemon:
         self.lab.stack.callback(self.manager.close)
         return self
 
-    def start(self, policies: dict[str, str] | None = None, timeout: float = 30) -> "Daemon":
+    def start(self, policies: dict[str, str] | None = None, timeout: float = 30, prefix: Sequence[str] = ()) -> "Daemon":
         """Starts it and waits until it serves."""
         if policies is not None:
             self.write(policies)
-        self.launch()
+        self.launch(*prefix)
         self.wait_ready(timeout)
         return self
 

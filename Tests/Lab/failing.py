@@ -62,7 +62,8 @@ class Faults:
         self.prefix = ("env", f"LD_PRELOAD={library}", f"FAILCALL={shared}")
 
     def arm(self, first: int = 0, times: int = 1, choice: int = 0) -> None:
-        """Counts anew; call number `first`, and `times` calls of its name from it on, fail in one of their ways."""
+        """Counts anew; call number `first`, and `times` calls of its name from it on, fail in one of their ways. With no
+        times the daemon is killed before that call."""
         self.memory[0:4] = struct.pack("=I", 0)
         self.memory[: HEAD.size] = HEAD.pack(0, 0, first, times, choice, 0, 0, b"", b"")
         self.memory[0:4] = struct.pack("=I", 1)

@@ -17,7 +17,7 @@ kept = [int(number) for number in sys.argv[1].split(",") if number]
 for index, number in enumerate(kept):
     os.dup2(number, 3 + index)
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(kept)), LISTEN_FDNAMES=sys.argv[2])
-os.execv(sys.argv[3], sys.argv[3:])
+os.execvp(sys.argv[3], sys.argv[3:])
 """
 
 
@@ -68,7 +68,7 @@ class ServiceManager:
             self.kept.append((name, _high(number)))
 
     def wrapped(self) -> tuple[list[str], list[int], dict[str, str]]:
-        """What goes before the daemon's command, the descriptors that it inherits, and its environment."""
+        """What goes before all of the daemon's command, the descriptors that it inherits, and its environment."""
         with self.lock:
             numbers = [number for _, number in self.kept]
             names = ":".join(name for name, _ in self.kept)

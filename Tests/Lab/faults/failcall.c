@@ -1,5 +1,5 @@
 // A library to preload: it counts the calls that egressd, and SQLite beneath it, make into the C library and into
-// SQLite, and lets one of them fail. The test says which through a shared file (`struct control`), named by FAILCALL.
+// SQLite, and lets one of them fail, or kills the process before it. The test says which through a shared file (`struct control`), named by FAILCALL.
 
 #include "failcall.h"
 
@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -21,7 +22,7 @@ enum { NAME = 24, CALLS = 16384 };
 // Python knows this by its offsets: see failing.py.
 struct control {
     _Atomic uint32_t armed, count;
-    // The call that fails, counted from 1, and how many calls of its name fail from it on.
+    // The call that fails, counted from 1, and how many calls of its name fail from it on; 0: the process is killed.
     uint32_t first, times;
     // Picks one of the ways in which the call can fail.
     uint32_t choice;
@@ -88,6 +89,7 @@ int failcall_count(const char *name, const void *caller, const int *ways, unsign
     if (number <= CALLS) memcpy(control->calls[number - 1], full, sizeof full);
     if (control->first == 0 || number < control->first) return 0;
     uint32_t failed = atomic_load(&control->failed);
+    if (number == control->first && control->times == 0) kill(getpid(), SIGKILL);
     if (number == control->first) {
         control->way = ways[control->choice % ways_count];
         memcpy(control->name, full, sizeof full);
