@@ -54,7 +54,7 @@ extension Daemon {
     private static let setsForMany: Set = ["floods", "sieges"]
 
     /// Takes these windows of an earlier daemon out of the kernel, and records what they counted but for their first attempts,
-    /// which it had told of; how many packets they had met.
+    /// which it had told of; how many packets met those of one destination.
     func takeCounts(_ counting: [AheadFile.Counter: Event]) throws(NetfilterError) -> [Refusal: UInt64] {
         var counts: [Refusal: UInt64] = [:]
         for (counter, event) in counting {
@@ -69,7 +69,7 @@ extension Daemon {
                     event.count = packets - told
                     return event
                 }
-                counts[Refusal(event), default: 0] += packets
+                if event.destination != nil { counts[Refusal(event), default: 0] += packets }
                 guard packets > told else { continue }
                 event.count = packets - told
                 broker.noteEarlier(&event)

@@ -60,6 +60,27 @@ import Testing
         #expect(try store.nextRequestNumber() == 4)
     }
 
+    /// The daemon was killed before the row of a request was written, and its event was told of already.
+    @Test func anEventsRequestNumberIsNotGivenAgain() throws {
+        func denial(_ request: Int64) -> Event {
+            var event = Event(time: WallTime(microseconds: 1), kind: .request)
+            event.request = request
+            return event
+        }
+        let store = try open()
+        #expect(store.append(denial(7)))
+        try store.flush()
+        #expect(try store.nextRequestNumber() == 8)
+        // Of an older request.
+        #expect(store.append(denial(5)))
+        try store.flush()
+        #expect(try store.nextRequestNumber() == 8)
+        store.upsertRequests([request(9)])
+        #expect(store.append(denial(8)))
+        try store.flush()
+        #expect(try store.nextRequestNumber() == 10)
+    }
+
     @Test func keepsWhatStandsForOtherDestinationsAndForgetsWhatItIsTold() throws {
         var others = request(2)
         others.subject = .others
