@@ -23,7 +23,7 @@ help:
 	@echo 'make system-test  the package in a Debian container that boots with systemd (root); SYSTEM="-k test_package" goes to pytest'
 	@echo 'make deb      the Debian package, in $(BUILD)/packages'
 	@echo 'make bench    throughput, latency, memory as ratios in one run (root); BENCH="--json FILE --quick"'
-	@echo 'make faults   every call into the C library and SQLite fails, in everything the daemon does (root, hours); FAULTS="-k approve"'
+	@echo 'make faults   every call into the C library and SQLite fails, in everything the daemon does, or kills it (root, hours); FAULTS="-k approve"'
 	@echo 'make fuzz     every reader of foreign bytes under libFuzzer, a million executions and 60 seconds each; FUZZ="dns tls"'
 	@echo 'make sanitize unit tests and a part of the lab under the address and thread sanitisers (root); SANITIZE=thread'
 	@echo 'make lint     the formatter in strict mode'

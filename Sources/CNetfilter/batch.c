@@ -563,19 +563,19 @@ int enf_elements_dump(int fd, uint8_t family, const char *table, const char *set
 }
 
 // The counter of one element among others.
-struct taken {
+struct counted {
     const uint8_t *key;
     uint32_t key_length;
     bool told;
     uint64_t packets;
 };
 
-static void take_packets(void *context, const uint8_t *key, uint32_t key_length, uint32_t mark, uint64_t packets) {
+static void read_counter(void *context, const uint8_t *key, uint32_t key_length, uint32_t mark, uint64_t packets) {
     (void)mark;
-    struct taken *taken = context;
-    if (key_length != taken->key_length || memcmp(key, taken->key, key_length) != 0) return;
-    taken->told = true;
-    taken->packets = packets;
+    struct counted *counted = context;
+    if (key_length != counted->key_length || memcmp(key, counted->key, key_length) != 0) return;
+    counted->told = true;
+    counted->packets = packets;
 }
 
 int enf_element_count(int fd, uint8_t family, const char *table, const char *set, const uint8_t *key,
@@ -585,10 +585,10 @@ int enf_element_count(int fd, uint8_t family, const char *table, const char *set
     struct nlattr *list = mnl_attr_nest_start(message, NFTA_SET_ELEM_LIST_ELEMENTS);
     put_element(message, key, NULL, key_length, NULL, 0, 0, NULL, 0);
     mnl_attr_nest_end(message, list);
-    struct taken taken = {.key = key, .key_length = key_length};
-    struct dump dump = {&taken, take_packets};
+    struct counted counted = {.key = key, .key_length = key_length};
+    struct dump dump = {&counted, read_counter};
     int error = enf_answers(fd, message, &dump, read_elements);
-    if (error == 0) *ret_packets = taken.packets;
+    if (error == 0) *ret_packets = counted.packets;
     return error;
 }
 
@@ -612,12 +612,12 @@ int enf_element_take(int fd, uint8_t family, const char *table, const char *set,
     if (error < 0) return error;
 
     // The echo tells of the element after the commit, and comes before or after the acknowledgement.
-    struct taken taken = {.key = key, .key_length = key_length};
-    struct dump dump = {&taken, take_packets};
+    struct counted counted = {.key = key, .key_length = key_length};
+    struct dump dump = {&counted, read_counter};
     bool acknowledged = false;
     int failures = 0;
     uint8_t answers[8192];
-    while (!taken.told || !acknowledged) {
+    while (!counted.told || !acknowledged) {
         // After a failure what was to come may be lost: it is not waited for.
         long count = enf_receive(fd, answers, sizeof answers, failures == 0);
         if (count == -EAGAIN) return -ENOBUFS;
@@ -640,7 +640,7 @@ int enf_element_take(int fd, uint8_t family, const char *table, const char *set,
             }
         }
     }
-    *ret_packets = taken.packets;
+    *ret_packets = counted.packets;
     return 0;
 }
 

@@ -69,6 +69,7 @@ extension Daemon {
                     event.count = packets - told
                     return event
                 }
+                // A packet that could not be read has a line without a destination, too.
                 if event.destination != nil { counts[Refusal(event), default: 0] += packets }
                 guard packets > told else { continue }
                 event.count = packets - told
@@ -99,7 +100,7 @@ extension Daemon {
         let isInbound = set == "knocks" || set == "sieges"
         var event = Event(time: Clock.wall(), kind: isInbound ? .inbound : .request)
         event.verdict = .deny
-        event.reason = set == "floods" || set == "sieges" ? .limit : isInbound ? .notListening : .unknownDestination
+        event.reason = setsForMany.contains(set) ? .limit : isInbound ? .notListening : .unknownDestination
         event.workload = workload
         event.message = "refused by the kernel while no daemon ran, or just before"
         return event

@@ -2,7 +2,6 @@ internal import Broker
 internal import Model
 internal import Netfilter
 internal import Record
-internal import Ruleset
 internal import System
 
 /// No denial is lost with the daemon: each is written down before anything is done about its packet, and what the kernel

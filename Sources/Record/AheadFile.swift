@@ -1,8 +1,8 @@
 import Glibc
 package import Model
 
-/// Denials on their way into the record, and connections whose first flights are awaited, in two small files of the state
-/// directory that are used in turn.
+/// Denials on their way into the record, what the kernel's elements have counted before that is taken from them, and
+/// connections whose first flights are awaited, in two small files of the state directory that are used in turn.
 ///
 /// A line is written before anything is done about the packet that it tells of. The database has the event some milliseconds
 /// later: what a daemon that is killed had in its memory is read here by the next one. The lines outlive the process, not

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 
 from conftest import JOB
@@ -22,6 +23,7 @@ class KilledCalls:
         self.port = 10_000
         # By port: before which call it was killed, how many attempts there were.
         self.trials: dict[int, tuple[str, int]] = {}
+        self.kills = 0
 
     def learn(self, way: str) -> list[str]:
         """The calls of a start or of a stop that nobody ends."""
@@ -69,6 +71,7 @@ class KilledCalls:
             time.sleep(0.002)
         meanwhile.append(self.other.begin("tcp", to=[self.address, self.port], timeout=20))
         names = self.faults.names()
+        self.kills += self.daemon.process.poll() == -signal.SIGKILL
         self.faults.disarm()
         self.daemon.kill()
         self.daemon.start()
@@ -79,6 +82,7 @@ class KilledCalls:
 
     def problems(self) -> list[str]:
         """What the record has otherwise."""
+        assert self.kills, "no call killed it"
         assert self.daemon.stop() == 0
         self.daemon.start()
         counts: dict[int, int] = {}
