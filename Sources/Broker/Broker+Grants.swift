@@ -184,7 +184,7 @@ extension Broker {
         if windows[key] != nil { actions.append(.settle(key)) }
         guard let hold = holds.removeValue(forKey: key) else { return actions }
         release(key, hold)
-        actions += hold.packets.values.map { .answer($0.reference, .again) }
+        actions += hold.packets.values.map { .answer($0, .again) }
         var event = hold.event
         event.time = wall(now)
         event.verdict = .allow

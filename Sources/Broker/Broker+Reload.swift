@@ -113,7 +113,7 @@ extension Broker {
         for (key, hold) in holds where affected.contains(key.identity) {
             holds[key] = nil
             release(key, hold)
-            actions += hold.packets.values.map { .answer($0.reference, .again) }
+            actions += hold.packets.values.map { .answer($0, .again) }
         }
         if !dropped.isEmpty { actions.append(.savePins([], dropped: dropped)) }
         if !saved.isEmpty || !removed.isEmpty { actions.append(.saveAssignments(saved, removed: removed)) }
@@ -133,19 +133,19 @@ extension Broker {
         return ElementChange.difference(from: Elements.assignment(old), to: Elements.assignment(assignment))
     }
 
-    /// Gives up the packets that wait with the stamp of an identity that their cgroup no longer has: what is sent again gets
-    /// the right one.
+    /// Gives up the packets that wait, when a cgroup lost its identity: what is sent again bears the right stamp.
+    ///
+    /// Those of all holds, which go on without them: a packet whose socket was taken for another's bears the stamp of a cgroup
+    /// that nobody knows of it, and would be judged by that when its hold ends.
     private mutating func dropMoved(_ moved: [UInt64], at now: Instant) -> [BrokerAction] {
+        guard !moved.isEmpty else { return [] }
         for cgroup in moved { movedCgroups[cgroup] = now + Self.unreadTime }
         var actions: [BrokerAction] = []
         for (key, hold) in holds {
-            for (port, packet) in hold.packets where movedCgroups[packet.cgroup] != nil {
-                actions.append(.answer(packet.reference, .drop))
-                orphans += 1
-                holds[key]?.packets[port] = nil
-                heldFlows[key.identity, default: 1] -= 1
-            }
-            if holds[key]?.packets.isEmpty == true { holds[key] = nil }
+            release(key, hold)
+            holds[key]?.packets = [:]
+            orphans += UInt64(hold.packets.count)
+            actions += hold.packets.values.map { .answer($0, .drop) }
         }
         return actions
     }

@@ -191,9 +191,8 @@ extension Broker {
             return refuse(question, identity, limit, key, local: local, at: now)
         }
         heldFlows[identity, default: 0] += 1
-        let packet = Hold.Packet(reference: question.reference, cgroup: local?.cgroup ?? 0)
         if holds[key] != nil {
-            holds[key]?.packets[question.otherPort] = packet
+            holds[key]?.packets[question.otherPort] = question.reference
             return []
         }
         guard let workload = workload(identity), case .hold(let span) = workload.unknown else {
@@ -203,7 +202,7 @@ extension Broker {
         fill(&event, decision, local)
         requests.note(&event)
         holds[key] = Hold(
-            packets: [question.otherPort: packet],
+            packets: [question.otherPort: question.reference],
             question: question,
             deadline: now + span,
             event: event,

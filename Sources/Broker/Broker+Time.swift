@@ -144,7 +144,7 @@ extension Broker {
             openWindows[key.identity, default: 0] += 1
             windows[key] = Window(event: event, closes: now + Self.window, told: 1)
         }
-        let answers = hold.packets.values.map { BrokerAction.answer($0.reference, .again) }
+        let answers = hold.packets.values.map { BrokerAction.answer($0, .again) }
         return [.record(event), .change([ElementChange(set: key.set, add: [key.element])])] + answers
     }
 

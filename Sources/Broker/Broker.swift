@@ -65,12 +65,8 @@ package struct Broker {
     }
 
     struct Hold {
-        struct Packet {
-            let reference: PacketReference
-            let cgroup: UInt64
-        }
-
-        var packets: [UInt16: Packet]
+        /// What waits, by its other port; nothing after a reload that gave a cgroup to another identity, until it is sent again.
+        var packets: [UInt16: PacketReference]
         var question: PacketQuestion
         var deadline: Instant
         var event: Event

@@ -102,4 +102,24 @@ struct HoldTests {
         _ = scenario.pass(.seconds(1))
         #expect(scenario.ask(try Scenario.destination("203.0.113.9", 22)).events.map(\.verdict) == [.hold])
     }
+
+    @Test func whatWaitsInAnothersNameIsDroppedWhenACgroupMoves() throws {
+        let train = try Scenario.workload(unknown: .hold(.seconds(30)))
+        var scenario = try Scenario([train])
+        let destination = try Scenario.destination("203.0.113.9", 22)
+        // The host's socket is known; one of them is taken for the workload's, and waits with the host's stamp.
+        _ = scenario.ask(destination, port: 40_001, from: Scenario.facts("/host"))
+        #expect(scenario.ask(destination).events.map(\.verdict) == [.hold])
+        let host = try Scenario.workload("host")
+        #expect(try scenario.load([train, host]).answers == [.drop])
+        #expect(scenario.broker.heldFlows.isEmpty)
+        // The request waits on for what is sent again, and is told of once.
+        _ = scenario.pass(.seconds(1))
+        let again = scenario.ask(destination)
+        #expect(again.answers == [] && again.events == [])
+        let end = scenario.pass(.seconds(29))
+        #expect(end.answers == [.again])
+        #expect(end.events.map(\.reason) == [.holdExpired])
+        #expect(scenario.broker.heldFlows.isEmpty)
+    }
 }
