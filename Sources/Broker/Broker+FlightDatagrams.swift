@@ -22,7 +22,8 @@ extension Broker {
             attempts[attempt] = (1, until, .denied)
         } else {
             flows.pass(key, stamp, until: until)
-            flows.prove(key, stamp.identity, at: now)
+            // What is observed has proved nothing: it passed whatever it was.
+            if stamp.state == .allowed { flows.prove(key, stamp.identity, at: now) }
         }
         return answerDatagrams(waiting, key, stamp)
     }

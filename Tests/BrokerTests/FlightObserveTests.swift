@@ -140,4 +140,22 @@ struct FlightObserveTests {
         (scenario, client) = try FlightTests.start()
         #expect(scenario.ask(client.destination).events.map(\.reason) == [.wrongProtocol])
     }
+
+    /// Of a flow of datagrams only what it was allowed for goes on when nothing is observed any longer.
+    @Test(arguments: [("packages.example.org", Verdict.allow), ("other.example.org", .observe)])
+    func whatWasObservedIsNotProved(_ name: String, _ verdict: Verdict) throws {
+        let settings = Broker.Settings(observesOnly: true, unidentified: .deny)
+        let rules = ["web packages.example.org 443/udp quic"]
+        var scenario = try Scenario.inspecting(rules, settings: settings)
+        try scenario.pin("packages.example.org", FlightTests.address)
+        let client = try Client(FlightTests.address, 443, .udp)
+        let first = try scenario.send(client.datagram(FirstBytes.quic(name)), of: client)
+        #expect(first.events.map(\.verdict) == [verdict])
+        _ = scenario.pass(.seconds(3))
+        _ = try scenario.load([try Scenario.inspected(rules)], settings: Broker.Settings(unidentified: .deny))
+        // The short header of an open connection.
+        let next = try scenario.send(client.datagram([0x42, 1, 2, 3]), of: client)
+        #expect(next.added("answers4").map(\.state) == [verdict == .allow ? .allowed : .denied])
+        #expect(next.events.map(\.reason) == (verdict == .allow ? [] : [.wrongProtocol]))
+    }
 }
