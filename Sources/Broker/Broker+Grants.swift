@@ -123,7 +123,12 @@ extension Broker {
         nextGrant += 1
         var actions = replaceEarlier(by: grant, at: now)
         knownNames[assignment.identity] = nil
-        if let name = request.subject.name { forgetWindows(of: assignment.identity, name) }
+        if let name = request.subject.name {
+            let wire = DNSName(name)
+            actions += closeNameWindows(at: now) { key, _ in
+                key.identity == assignment.identity && key.question.name == wire && key.address == nil
+            }
+        }
         if let destination = request.subject.destination {
             actions += admitWaiting(Window.Key(.denied, assignment.identity, destination), by: grant, at: now)
         }
@@ -251,13 +256,6 @@ extension Broker {
                 grant.ports.map { Destination(address: address, port: $0.port, transport: $0.transport) }
             }
         case .others: return []
-        }
-    }
-
-    private mutating func forgetWindows(of identity: Identity, _ name: DomainName) {
-        let wire = DNSName(name)
-        for key in nameWindows.keys where key.identity == identity && key.question.name == wire && key.address == nil {
-            nameWindows[key] = nil
         }
     }
 

@@ -151,10 +151,13 @@ extension Broker {
     /// At most this many names are counted at a time; what is beyond is recorded one by one.
     private static let nameWindowLimit = 16_384
 
-    /// Tells of the repetitions of the names whose windows are over.
-    mutating func closeNameWindows(at now: Instant) -> [BrokerAction] {
+    /// Closes windows of names, and tells of their repetitions.
+    mutating func closeNameWindows(
+        at now: Instant,
+        where isOver: (NameWindow.Key, NameWindow) -> Bool,
+    ) -> [BrokerAction] {
         var actions: [BrokerAction] = []
-        for (key, window) in nameWindows where window.closes <= now {
+        for (key, window) in nameWindows where isOver(key, window) {
             nameWindows[key] = nil
             guard window.repetitions > 0 else { continue }
             var event = window.event

@@ -155,8 +155,9 @@ extension Broker {
         actions.append(.record(event))
         if let flood { actions += brake(flood, event, at: now) }
         // Another program of the workload may have what this one may not, and another name is another request: the kernel
-        // must not answer for both.
-        let isForAll = decision.reason != .wrongExecutable && decision.reason != .nameNotAllowed
+        // must not answer for both. Nor for what waits for an operator and is sent again meanwhile.
+        let isForAll =
+            decision.reason != .wrongExecutable && decision.reason != .nameNotAllowed && holds[key] == nil
         if isForAll, openWindows[key.identity, default: 0] < Self.windowLimit || kind == .other {
             openWindows[key.identity, default: 0] += 1
             event.message = nil

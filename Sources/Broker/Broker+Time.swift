@@ -18,7 +18,7 @@ extension Broker {
             actions += end(grant, as: .expired, actor: nil, reason: nil, at: now)
         }
         actions += endFlows(at: now) + closeFlightWindows(at: now)
-        actions += closeNameWindows(at: now) + endPins(at: now) + takeReminders(at: now)
+        actions += closeNameWindows(at: now) { $1.closes <= now } + endPins(at: now) + takeReminders(at: now)
         forgetAttempts(at: now)
         forgetRefusals(at: now)
         movedCgroups = movedCgroups.filter { now < $0.value }
@@ -26,9 +26,10 @@ extension Broker {
         return actions
     }
 
-    /// Every window, for a daemon that stops: what the kernel has counted is told of.
+    /// Every window, for a daemon that stops: what was counted is told of.
     package mutating func closeWindows(at now: Instant) -> [BrokerAction] {
         windows.keys.map { .settle($0) } + closeFlightWindows(at: now, all: true)
+            + closeNameWindows(at: now) { _, _ in true }
     }
 
     /// The kernel has let go of a window's element, which had met this many packets.
@@ -136,14 +137,9 @@ extension Broker {
         event.latencyMicroseconds = max(0, (now - hold.question.arrived).nanoseconds / 1000)
         requests.note(&event)
         event.message = nil
-        if windows[key] != nil {
-            // What came after the limit of held flows is being refused already.
-            windows[key]?.told += 1
-            windows[key]?.closes = now + Self.window
-        } else {
-            openWindows[key.identity, default: 0] += 1
-            windows[key] = Window(event: event, closes: now + Self.window, told: 1)
-        }
+        openWindows[key.identity, default: 0] += 1
+        // What waited meets the element and was told of just now; what was given up meanwhile does not meet it.
+        windows[key] = Window(event: event, closes: now + Self.window, told: hold.packets.isEmpty ? 0 : 1)
         let answers = hold.packets.values.map { BrokerAction.answer($0, .again) }
         return [.record(event), .change([ElementChange(set: key.set, add: [key.element])])] + answers
     }

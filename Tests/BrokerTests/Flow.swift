@@ -55,8 +55,7 @@ struct Packet {
 /// What becomes of a packet in the chains.
 enum Fate {
     case accepted(how: String)
-    /// By an element that counts, or by an answer.
-    case refused(isCounted: Bool)
+    case refused(Refuser)
     case logged(LoggedKind, how: String)
     /// As a frame that no socket sent.
     case injected
@@ -65,4 +64,13 @@ enum Fate {
     case vanished(String)
 
     enum LoggedKind { case allowed, inbound }
+
+    enum Refuser {
+        /// An element that counts.
+        case element
+        /// The answer to one attempt.
+        case answer
+        /// The state of a connection that was refused before.
+        case state
+    }
 }

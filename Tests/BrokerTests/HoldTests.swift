@@ -62,16 +62,20 @@ struct HoldTests {
         let beyond = scenario.ask(destination, port: 64)
         #expect(beyond.events.map(\.reason) == [.limit])
         #expect(beyond.answers == [.again])
+        // It alone is refused: what waits is sent again meanwhile, and must not meet that.
+        #expect(beyond.added("denied4") == [])
+        #expect(beyond.added("answers4").map(\.state) == [.denied])
+        #expect(scenario.ask(destination, port: 0).answers == [.drop])
         // The limit is the workload's: another destination is refused too.
         let elsewhere = scenario.ask(try Scenario.destination("203.0.113.10", 22))
         #expect(elsewhere.events.map(\.reason) == [.limit])
-        // All 65 are counted once: one event of the limit, one of the end, 63 in the window.
+        // All 65 are told of once: one event of the limit, one of the end, 63 in the window.
         let end = scenario.pass(.seconds(30))
         #expect(end.answers.count == 64)
         #expect(end.events.map(\.count) == [1])
         let keys = end.settled + scenario.pass(.seconds(10)).settled
         let key = try #require(keys.first { $0.destination == destination })
-        #expect(scenario.broker.settled(key, packets: 65, at: scenario.now).events.map(\.count) == [63])
+        #expect(scenario.broker.settled(key, packets: 64, at: scenario.now).events.map(\.count) == [63])
         for key in keys { _ = scenario.broker.settled(key, packets: 1, at: scenario.now) }
         #expect(scenario.broker.windows.isEmpty)
         #expect(scenario.broker.openWindows.isEmpty)

@@ -45,7 +45,7 @@ extension KernelModel {
             return .accepted(how: "answer")
         case "refuse":
             flow.mark = flow.mark & Stamp.generationMask | UInt32(Stamp.State.denied.rawValue)
-            return .refused(isCounted: true)
+            return .refused(.element)
         default: return .vanished("there is no chain \(chain)")
         }
     }
@@ -69,7 +69,7 @@ extension KernelModel {
         flow.mark = mark
         let isDenied = mark & 0xff == UInt32(Stamp.State.denied.rawValue)
         guard isDenied, case .refused = end("refuse", &flow, at: now) else { return .accepted(how: "answer") }
-        return .refused(isCounted: map.hasPrefix("others"))
+        return .refused(map.hasPrefix("others") ? .element : .answer)
     }
 
     private mutating func refusedBefore(_ flow: inout Flow, at now: Instant) -> Fate? {
@@ -147,7 +147,7 @@ extension KernelModel {
         if flow.destination.transport == .tcp, !packet.opensFlow {
             switch Stamp.State(rawValue: UInt8(truncatingIfNeeded: flow.mark)) {
             case .inspecting: return packet.isBare ? .accepted(how: "handshake") : .asked(.flight)
-            case .denied: return .refused(isCounted: false)
+            case .denied: return .refused(.state)
             default: break
             }
         }
@@ -192,7 +192,7 @@ extension KernelModel {
         let isRefused =
             holds("knocks\(suffix)", request(flow.identity, flow.destination), at: now)
             || holds("sieges", host(flow.identity), at: now)
-        return isRefused ? .refused(isCounted: true) : .asked(.inbound)
+        return isRefused ? .refused(.element) : .asked(.inbound)
     }
 
     /// The forward hook.

@@ -95,6 +95,30 @@ struct NameTests {
         #expect(request.count == 3)
     }
 
+    /// No denial is lost when the window of a name ends before its time.
+    @Test(arguments: ["approval", "stop"])
+    func whatARefusedNameWasCountedIsTold(_ end: String) throws {
+        var (scenario, identity) = try Self.start(try Self.workload(["packages.example.org"]))
+        let (evil, other) = (try Self.question("evil.example"), try Self.question("other.example"))
+        for question in [evil, other] {
+            let decision = scenario.broker.mayAsk(identity, question, at: scenario.now)
+            _ = scenario.broker.note(identity, question, decision, local: nil, at: scenario.now)
+            for _ in 0..<49 {
+                let isCounted = scenario.broker.isRefusedAgain(identity, question)
+                #expect(isCounted)
+            }
+        }
+        let request = try #require(scenario.broker.requestSummaries.first { $0.subject.name?.text == "evil.example" })
+        let actions =
+            end == "stop" ? scenario.broker.closeWindows(at: scenario.now) : try scenario.approve(request.id).get().1
+        let told = actions.events.filter { $0.verdict == .deny }
+        let names = Set(told.map(\.name))
+        #expect(names == (end == "stop" ? ["evil.example", "other.example"] : ["evil.example"]))
+        #expect(told.allSatisfy { $0.count == 49 })
+        #expect(scenario.broker.requestSummaries.first { $0.id == request.id }?.count == 50)
+        #expect(scenario.broker.closeWindows(at: scenario.now).events.count == (end == "stop" ? 0 : 1))
+    }
+
     @Test(arguments: [
         (DNSType.txt, "packages.example.org"), (.any, "packages.example.org"), (.a, "x.packages.example.org"),
     ])

@@ -117,8 +117,14 @@ extension Simulation {
                     ),
                 )
             }
-        case .refused(let isCounted):
-            if !isCounted, packet.toldRefused == 0 { uncounted += 1 }
+        case .refused(let refuser):
+            switch refuser {
+            case .element: break
+            case .answer: if packet.toldRefused == 0 { uncounted += 1 }
+            // A connection is refused once. When it is told of again, since its window was gone meanwhile, that stands for
+            // the next attempt that the new window's element counts.
+            case .state: uncounted += 1
+            }
             refuse(flow, packet)
         case .asked(let question):
             var packet = packet

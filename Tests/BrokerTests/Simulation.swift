@@ -48,7 +48,7 @@ struct Simulation {
     var untold: UInt64 = 0
     /// Told of as denied, held or observed.
     var noted: UInt64 = 0
-    /// Refused by the answer to another attempt of the same port.
+    /// Refused by the answer to another attempt of the same port, or with a connection that was refused before.
     var uncounted: UInt64 = 0
     /// Told of together with others.
     var together: UInt64 = 0
