@@ -162,6 +162,9 @@ package struct Broker {
             self.assignments[workload.name] = Assignment(identity: Identity(number: number), generation: 1)
         }
         for (name, assignment) in self.assignments { names[assignment.identity.number] = name }
+        for (name, gone) in assignments where self.assignments[name] == nil {
+            retired[gone.identity.number] = gone.generation
+        }
         named = Set(policies.workloads.lazy.filter(\.usesNames).map(\.name))
     }
 

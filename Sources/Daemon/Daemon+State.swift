@@ -22,6 +22,18 @@ extension Daemon {
         }
     }
 
+    /// Forgets the numbers of workloads that went while no daemon ran, now that no connection bears them.
+    func forgetGoneNumbers() {
+        // What could not be looked at may bear them still.
+        guard !troubles.isWaiting else { return }
+        do throws(StoreError) {
+            let gone = try store.workloadNumbers().keys.filter { broker.assignments[$0] == nil }
+            if !gone.isEmpty { save([:], removed: gone) }
+        } catch {
+            Log.warning("\(error); the numbers of workloads that are gone stay taken")
+        }
+    }
+
     /// Stores how a grant has ended.
     func save(ended grant: Grant) {
         let state = GrantRow.State(rawValue: grant.state.rawValue) ?? .revoked

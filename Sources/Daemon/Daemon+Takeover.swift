@@ -30,9 +30,10 @@ extension Daemon {
     /// Judges what every program has open already, and ends what does not pass: it was opened before any daemon ran, or while
     /// the table was gone, or the policy has become another one since.
     ///
-    /// What is connecting only just now is judged by its next packet, and so is whatever cannot be told here.
+    /// What cannot be ended here, since no socket is connected to it, loses its stamp and is judged by its next packet.
     func judgeOpen(_ sockets: [SocketInfo], _ message: String) {
-        let tracked = TrackedConnections(all())
+        let all = all()
+        let tracked = TrackedConnections(all)
         let listening = listeningPorts()
         var unended: Set<UInt64> = []
         for socket in sockets {
@@ -50,6 +51,41 @@ extension Daemon {
         }
         // While the kernel cannot be asked, those that are not found are not gone.
         unendedSockets = troubles.isWaiting ? unended.union(unendedSockets) : unended
+        judgeRest(of: all, besides: Set(sockets.map(Ends.init(ofLocal:))))
+    }
+
+    /// Takes the stamps off connections that the policy does not allow as it is now and that none of these sockets holds: one
+    /// is still connecting, sends without being connected, or is closed; or they are forwarded.
+    ///
+    /// The generations of an earlier daemon go on, so their stamps would count whatever the policy has become.
+    private func judgeRest(of connections: [Connection], besides held: Set<Ends>) {
+        let assignments = broker.assignments.values.map { ($0.identity, $0) }
+        let known = Dictionary(assignments) { first, _ in first }
+        for connection in connections where !connection.isUnproved && connection.mark & Stamp.identityMask != 0 {
+            let identity = Identity(number: UInt16(connection.mark >> 16))
+            guard let assignment = known[identity] else {
+                // Of a workload that is gone: another may get its number.
+                if identity != .kernel { self.connections.restamp(connection, mark: 0) }
+                continue
+            }
+            // A question for a name is judged by the resolver, one by one.
+            let isQuestion = connection.destinationPort == 53
+            let isCurrent = connection.mark & Stamp.generationMask == assignment.stamp(.new).mark
+            guard isCurrent, !isQuestion, identity != .daemon else { continue }
+            let ends = Ends(connection)
+            guard !held.contains(ends), !held.contains(ends.turned) else { continue }
+            let judged = connection.judged
+            let mayGoOn =
+                connection.isInbound
+                ? broker.mayGoOn(
+                    identity,
+                    from: connection.source,
+                    port: judged.port,
+                    transport: judged.transport,
+                )
+                : broker.mayGoOn(identity, to: judged)
+            if mayGoOn != true { self.connections.restamp(connection, mark: assignment.stamp(.new).mark) }
+        }
     }
 
     /// A socket with a connection, and what is known of that.
@@ -75,8 +111,16 @@ extension Daemon {
             )
         }
         // Who holds it is looked for only when that matters: most may go on.
-        guard broker.mustEnd(connection(withProcess: false)) else { return true }
         let identity = owner(socket)
+        guard broker.mustEnd(connection(withProcess: false)) else {
+            // Its cgroup was another identity's: what bears that stamp would be answered for in vain.
+            if let tracked = found.tracked, !tracked.isUnproved, tracked.mark != 0,
+                identity?.mark != tracked.mark & Stamp.identityMask
+            {
+                connections.restamp(tracked, mark: 0)
+            }
+            return true
+        }
         if found.isLocal {
             // Only at the receiver both ends are known: it is judged there, and its next packet is as soon as it has no stamp.
             let isJudged = !found.isArrival && identity?.isWorkload == true

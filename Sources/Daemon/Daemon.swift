@@ -221,7 +221,10 @@ package final class Daemon {
         ahead.settle(given: eventsGiven + UInt64(pendingEvents.count))
         // The policy counts for what is open, too; what is opened from here on is judged by its packets alone.
         let open = openSockets()
-        afterPackets { [unowned self] in judgeOpen(open, "it was open when the daemon took over") }
+        afterPackets { [unowned self] in
+            judgeOpen(open, "it was open when the daemon took over")
+            forgetGoneNumbers()
+        }
         // Queues that were kept go on counting: what they lost before was told of, or cannot be told apart.
         resources.queueDrops = (try? QueueLosses.read(of: layout.queues)) ?? 0
         resources.moment = Moment(wall: Clock.wall(), steady: Clock.now())

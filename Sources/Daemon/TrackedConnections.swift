@@ -18,7 +18,7 @@ struct TrackedConnections {
     init(_ connections: [Connection]) {
         for connection in connections {
             opened[Ends(connection)] = connection
-            guard UInt8(truncatingIfNeeded: connection.mark) == Stamp.State.inbound.rawValue else { continue }
+            guard connection.isInbound else { continue }
             let arrival = Arrival(
                 transport: connection.transport,
                 source: connection.source,
@@ -86,6 +86,9 @@ struct Ends: Hashable {
 extension Connection {
     /// The destination that its packets are judged by.
     var judged: Destination { Destination(address: target, port: targetPort, transport: transport) }
+
+    /// Whether somebody else opened it.
+    var isInbound: Bool { UInt8(truncatingIfNeeded: mark) == Stamp.State.inbound.rawValue }
 
     var isInspecting: Bool { UInt8(truncatingIfNeeded: mark) == Stamp.State.inspecting.rawValue }
 
