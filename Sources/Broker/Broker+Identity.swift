@@ -97,7 +97,7 @@ extension Broker {
         guard let first = candidates.first,
             candidates.allSatisfy({ $0.value.senders[uid]?.identity == first.value.senders[uid]?.identity })
         else { return nil }
-        return Facts(cgroup: first.key, path: first.value.path, uid: uid)
+        return Facts(cgroup: first.key, path: first.value.path, uid: uid, isConnected: false)
     }
 
     /// Whether a cgroup of the identity is known, or it needs none.

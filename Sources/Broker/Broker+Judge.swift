@@ -175,10 +175,10 @@ extension Broker {
     /// Whether the packet may bear the stamp of the identity that its cgroup had before a reload.
     ///
     /// Not only what comes from that cgroup for certain: an answer for the identity that lost it would be found by what still
-    /// bears its stamp, and the socket may have been taken for another's.
+    /// bears its stamp, and a socket that is known by its own end alone may have been taken for another's.
     func hasMoved(_ sender: Facts, at now: Instant) -> Bool {
         if let until = movedCgroups[sender.cgroup], now < until { return true }
-        guard !leftIdentities.isEmpty else { return false }
+        guard !leftIdentities.isEmpty, !sender.isConnected else { return false }
         let identity = resolve(path: sender.path, uid: sender.uid).identity
         return leftIdentities[identity].map { now < $0 } ?? false
     }

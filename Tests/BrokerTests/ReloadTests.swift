@@ -101,6 +101,10 @@ struct ReloadTests {
             cryptography: PlainCryptography(),
         )
         #expect(next.assignments["renamed"]?.identity != old)
+        // Who gets it later has other stamps.
+        scenario.broker = next
+        _ = try scenario.load([renamed, try Scenario.workload("other")])
+        #expect(scenario.broker.assignments["other"] == Assignment(identity: old, generation: 4))
     }
 
     @Test func whoGetsANumberAgainGetsAnotherGeneration() throws {

@@ -178,6 +178,8 @@ extension Simulation {
             mistaken += 1
             var other = facts(Int.random(in: 0..<Universe.processes.count, using: &random))
             other.process?.isCertain = false
+            // One with both ends is found by both.
+            other.isConnected = false
             if sender != nil { sender = other } else if receiver != nil { receiver = other }
         default: break
         }

@@ -422,6 +422,8 @@ class Lab:
         self.stack.callback(namespace.delete)
         namespace.create()
         self.host.ip(f"link add guest0 type veth peer name eth0 netns {namespace.name}")
+        # A namespace goes when it will; its link is in the way of the next one.
+        self.stack.callback(self.host.ip, "link delete guest0", check=False)
         self.host.ip(
             f"address add {IPV4.guest_gateway}/24 dev guest0",
             f"address add {IPV6.guest_gateway}/64 dev guest0 nodad",

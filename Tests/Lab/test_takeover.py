@@ -7,6 +7,7 @@ import pytest
 from conftest import JOB, job_policy
 from daemon import rule
 from lab import PYTHON
+from resources import eventually
 
 CUT = 1.0
 SOME_CGROUP = "system.slice/something.service"
@@ -101,6 +102,66 @@ def test_what_the_policy_became_while_no_daemon_ran(ground, daemon, job, family)
     ended(job, doomed, begin)
     assert job.echo(stays["handle"])["ok"]
     assert daemon.wait_event(to=family.other, port=443, verdict="deny")["process"]["pid"] == job.pid
+
+
+def test_what_is_not_connected_and_no_longer_allowed(ground, daemon, job, family):
+    """A socket that sends to anybody, and one that is still connecting: stamps that the next daemon would honour."""
+    allow = [rule("storage", family.storage_prefix, [443, "443/udp"]), rule("other", family.other, [443, "443/udp"])]
+    # The handshake is answered only once the policy is another one.
+    silence = "table inet lab_silent { chain in { type filter hook input priority 0; tcp dport 443 drop; }; }"
+    daemon.start({"job": job_policy(ground, family, allow=allow)})
+    both = job.udp(family.other, 443, keep=True)
+    assert both["ok"] and job.udp(family.storage, 443, handle=both["handle"])["ok"]
+    ground.world_ns.nft(silence)
+    ground.stack.callback(ground.world_ns.command, "nft", "delete table inet lab_silent", check=False)
+    connecting = job.begin("tcp", to=[family.other, 443], timeout=20)
+    eventually(lambda: family.other in ground.host.command("ss", "-Htn", "state", "syn-sent"), "it connects")
+    daemon.kill()
+    daemon.start({"job": job_policy(ground, family, allow=allow[:1])})
+    with ground.capture() as capture:
+        assert not job.udp(family.other, 443, handle=both["handle"], payload="too late")["ok"]
+        assert job.udp(family.storage, 443, handle=both["handle"])["ok"]
+        daemon.wait_event(to=family.other, port=443, transport="udp", verdict="deny", reason="unknown-destination")
+        ground.world_ns.command("nft", "delete table inet lab_silent")
+        assert connecting.wait(20)["error"] == "ECONNREFUSED"
+        assert capture.find(destination=family.other) == []
+    assert daemon.wait_event(to=family.other, port=443, transport="tcp", verdict="deny")["process"]["pid"] == job.pid
+
+
+def test_what_is_forwarded_and_no_longer_allowed(ground, daemon, basic, family):
+    daemon.configure(unidentified="allow")
+    guest = ground.guest()
+    ground.stack.callback(ground.forwarding, False)
+    visitor = ground.agent(namespace=guest)
+    eventually(lambda: visitor.tcp(family.stranger, 443, timeout=1)["ok"], "the guest reaches the world")
+    daemon.start(basic)
+    connection = opened(visitor, family.stranger, 443)
+    assert visitor.echo(connection["handle"])["ok"]
+    daemon.kill()
+    daemon.configure(unidentified="deny")
+    daemon.start(basic)
+    eventually(lambda: not visitor.echo(connection["handle"], timeout=0.5)["ok"], "it is cut off", timeout=CUT + 0.5)
+    daemon.wait_event(to=family.stranger, port=443, verdict="deny", reason="revoked")
+
+
+@pytest.mark.parametrize("before", ["another", "nobody"])
+def test_whose_a_program_is_became_another_while_no_daemon_ran(ground, daemon, job, family, before):
+    """What is open goes on, and is the new workload's from then on."""
+    allow = [rule("storage", family.storage_prefix, [443]), rule("other", family.other, [443])]
+    mine = job_policy(ground, family, allow=allow)
+    daemon.start({"old": mine.replace('workload: "job"', 'workload: "old"')} if before == "another" else {})
+    stays, doomed = opened(job, family.storage, 443), opened(job, family.other, 443)
+    for connection in (stays, doomed):
+        assert job.echo(connection["handle"])["ok"]
+    daemon.kill()
+    daemon.start({"job": mine})
+    for connection in (stays, doomed):
+        assert job.echo(connection["handle"])["data"] == "still here"
+    assert daemon.events(verdict="deny") == []
+    begin = time.monotonic()
+    daemon.reload({"job": job_policy(ground, family, allow=allow[:1])})
+    ended(job, doomed, begin)
+    assert job.echo(stays["handle"])["data"] == "still here"
 
 
 def test_a_rule_for_one_program(ground, daemon, family):
