@@ -5,7 +5,9 @@ internal import Ruleset
 
 extension Broker {
     func event(of question: PacketQuestion, identity: Identity, at now: Instant) -> Event {
-        var event = Event(time: wall(now), kind: question.kind == .inbound ? .inbound : .request)
+        // Whose socket would receive it is asked of what comes in, too.
+        let comesIn = question.kind == .inbound || question.kind == .receiver
+        var event = Event(time: wall(now), kind: comesIn ? .inbound : .request)
         event.workload = workloadName(identity)
         event.destination = question.destination
         event.name = knownName(identity, question.destination.address)

@@ -61,7 +61,9 @@ extension Broker {
         if changes.isEmpty, known != nil {
             cgroups[facts.cgroup]?.asked += 1
             // The kernel does not find what is there: the packet would come back for ever.
-            if (known?.asked ?? 0) > Self.queueLength { return [.answer(question.reference, .drop)] }
+            if (known?.asked ?? 0) > Self.queueLength {
+                return refuseUnfound(question, facts, identity.identity, at: now)
+            }
         }
         return [.change(changes), .answer(question.reference, .again)]
     }

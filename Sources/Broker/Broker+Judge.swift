@@ -192,21 +192,42 @@ extension Broker {
     /// Nobody can be found who asks, or the socket was closed already: the packet goes nowhere, and the record says so.
     mutating func refuseUnknown(_ question: PacketQuestion, at now: Instant) -> [BrokerAction] {
         orphans += 1
-        let key = Window.Key(.unmarked, .unidentified, question.destination)
+        let message = "the socket was closed, or cannot be found: nobody can be told who sent it"
+        return dropUnstamped(question, nil, .unidentified, because: message, at: now)
+    }
+
+    /// The kernel does not find what it was told of the cgroup: the packet goes nowhere, and the record says whose it is.
+    mutating func refuseUnfound(
+        _ question: PacketQuestion,
+        _ facts: Facts,
+        _ identity: Identity,
+        at now: Instant,
+    ) -> [BrokerAction] {
+        let message = "the kernel does not find the socket's cgroup among those that it was told of"
+        return dropUnstamped(question, facts, identity, because: message, at: now)
+    }
+
+    /// Drops a packet that bears no stamp of an identity, and tells of the first to each destination and the number of the rest.
+    private mutating func dropUnstamped(
+        _ question: PacketQuestion,
+        _ local: Facts?,
+        _ identity: Identity,
+        because message: String,
+        at now: Instant,
+    ) -> [BrokerAction] {
+        let drop = BrokerAction.answer(question.reference, .drop)
+        let key = Window.Key(.unmarked, identity, question.destination)
         if windows[key] != nil {
             windows[key]?.dropped += 1
-            return [.answer(question.reference, .drop)]
+            return [drop]
         }
-        var event = event(of: question, identity: .unidentified, at: now)
-        event.verdict = .deny
-        event.reason = .unidentified
-        event.message = "the socket was closed, or cannot be found: nobody can be told who sent it"
-        if let together = tellTogether(event, of: .unidentified, at: now) {
-            return together + [.answer(question.reference, .drop)]
-        }
+        var event = event(of: question, identity: identity, at: now)
+        fill(&event, Decision(verdict: .deny, reason: .unidentified), local)
+        event.message = message
+        if let together = tellTogether(event, of: identity, at: now) { return together + [drop] }
         requests.note(&event)
-        openWindows[.unidentified, default: 0] += 1
+        openWindows[identity, default: 0] += 1
         windows[key] = Window(event: event, closes: now + Self.window, told: 0)
-        return [.record(event), .answer(question.reference, .drop)]
+        return [.record(event), drop]
     }
 }

@@ -5,9 +5,10 @@ package import Wire
 
 /// What is known for certain of one end of a connection: the socket's own cgroup and user.
 package struct Facts: Hashable, Sendable {
-    /// The id of the cgroup in which the socket was made.
+    /// The id of the cgroup in which the socket was made, as the kernel's rules know it (`CgroupDepth`): of a deep one, its
+    /// ancestor's.
     package var cgroup: UInt64
-    /// Its path, starting with a slash.
+    /// The path of that, starting with a slash.
     package var path: String
     package var uid: UInt32?
     /// Whether the socket is connected to where the packet goes: what belongs to no connection proves nothing by claiming to.

@@ -93,7 +93,7 @@ extension Daemon {
             guard key.count == 12 else { return nil }
             let id = key[..<8].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
             let uid = key[8...].reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
-            return path(of: id).map { Facts(cgroup: id, path: $0, uid: uid) }
+            return place(of: id).map { Facts(cgroup: $0.known.id, path: $0.known.path, uid: uid) }
         }
         return broker.learn(all: facts)
     }

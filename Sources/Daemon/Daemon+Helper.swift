@@ -1,6 +1,7 @@
 internal import Broker
 internal import Glibc
 internal import Model
+internal import Policy
 internal import System
 
 /// The daemon's place among the cgroups: where its own sockets are made, or the helper's that makes them.
@@ -22,6 +23,13 @@ extension Daemon {
             if maker != nil {
                 Log.warning("the helper is not alone in its cgroup: name servers are reached as by anybody else")
             }
+            return nil
+        }
+        guard CgroupDepth.known(path) == path else {
+            // Its ancestor, which is all that the rules see, is others' too.
+            Log.warning(
+                "the daemon's cgroup lies more than \(CgroupDepth.deepest) deep: name servers are reached as by anybody else"
+            )
             return nil
         }
         return path

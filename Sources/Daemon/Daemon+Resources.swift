@@ -179,29 +179,33 @@ extension Daemon {
     /// Where they come and go by the thousand, what the kernel holds of those that are gone must not grow until then.
     var earlySweep: Instant? {
         let enough = max(Self.sweepEarly, resources.keptCgroups / Self.sweepShare)
-        guard broker.cgroupCount >= resources.keptCgroups + enough else { return nil }
+        guard heldCgroups >= resources.keptCgroups + enough else { return nil }
         return resources.swept + Self.sweepPause
     }
 
+    /// How many cgroups are known, in the kernel or for lying below one that is.
+    private var heldCgroups: Int { broker.cgroupCount + cgroupPlaces.deepCount }
+
     /// Forgets all cgroups that are gone.
     func sweepAll(at now: Instant) {
-        let known = broker.knownCgroups
         resources.swept = now
-        resources.keptCgroups = known.count
-        sweep(known[...])
+        resources.keptCgroups = heldCgroups
+        // Not all that were looked up have an element in the kernel.
+        sweep(Array(cgroupPlaces.ids.union(broker.knownCgroups))[...])
     }
 
     /// Forgets cgroups that are gone, some at a time, each time in one transaction.
     private func sweep(_ ids: ArraySlice<UInt64>) {
         let gone = ids.prefix(Self.sweepRound).filter { id in
             // Not by asking for the path: that takes a descriptor, and without one every cgroup would seem to be gone.
-            broker.path(ofCgroup: id).map { cgroups.isGone(id, from: $0) } ?? true
+            (broker.path(ofCgroup: id) ?? cgroupPlaces.path(of: id)).map { cgroups.isGone(id, from: $0) } ?? true
         }
+        let held = heldCgroups
         for id in gone {
             perform(broker.forget(cgroup: id), flushing: false)
-            if let path = cgroupPaths.removeValue(forKey: id) { inspector.forget(cgroup: path) }
+            if let path = cgroupPlaces.forget(id) { inspector.forget(cgroup: path) }
         }
-        resources.keptCgroups -= gone.count
+        resources.keptCgroups -= held - heldCgroups
         if !gone.isEmpty { flush() }
         let rest = ids.dropFirst(Self.sweepRound)
         guard !rest.isEmpty else { return }

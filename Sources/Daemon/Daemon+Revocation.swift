@@ -63,7 +63,9 @@ extension Daemon {
 
     /// Takes the stamps off the connections of sockets whose cgroup belongs to another identity now.
     func unstamp(_ ids: Set<UInt64>) {
-        let sockets = [Transport.tcp, .udp].flatMap(list).filter { ids.contains($0.cgroup) }
+        let sockets = [Transport.tcp, .udp].flatMap(list).filter {
+            ids.contains(place(of: $0.cgroup)?.known.id ?? $0.cgroup)
+        }
         guard !sockets.isEmpty else { return }
         let open = Set(sockets.map(Ends.init(ofLocal:)))
         let all = all()
@@ -110,7 +112,7 @@ extension Daemon {
     }
 
     func owner(_ socket: SocketInfo) -> Identity? {
-        path(of: socket.cgroup).map { broker.identity(path: $0, uid: socket.uid).identity }
+        place(of: socket.cgroup).map { broker.identity(path: $0.known.path, uid: socket.uid).identity }
     }
 }
 

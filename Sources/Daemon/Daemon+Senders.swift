@@ -22,13 +22,13 @@ extension Daemon {
             packet.destinationPort,
         )
         // A socket that no process holds has no user to be identified by.
-        guard let socket, let path = path(of: socket.cgroup) else {
+        guard let socket, let place = place(of: socket.cgroup) else {
             return rawSender(of: packet, uid: uid, mayGuess: mayGuess)
         }
         let owner = socket.inode == 0 ? nil : socket.uid
         // Looking through the descriptors of who floods takes the longer the more it has open, and others wait meanwhile.
-        let isBraked = mayBeBraked && broker.isBraked(cgroup: socket.cgroup, path: path, uid: owner)
-        return facts(socket, path, uid: owner, withProcess: withProcess && !isBraked)
+        let isBraked = mayBeBraked && broker.isBraked(cgroup: place.known.id, path: place.known.path, uid: owner)
+        return facts(socket, place, uid: owner, withProcess: withProcess && !isBraked)
     }
 
     func receiver(of packet: Packet, withProcess: Bool) -> Facts? {
@@ -39,8 +39,8 @@ extension Daemon {
             remote: packet.source,
             packet.sourcePort,
         )
-        guard let socket, let path = path(of: socket.cgroup) else { return nil }
-        return facts(socket, path, uid: socket.uid, withProcess: withProcess)
+        guard let socket, let place = place(of: socket.cgroup) else { return nil }
+        return facts(socket, place, uid: socket.uid, withProcess: withProcess)
     }
 
     /// Who asks the resolver: the connection was redirected, and conntrack knows both its ends as the client's socket does.
@@ -58,18 +58,19 @@ extension Daemon {
             remote: connection.destination,
             connection.destinationPort,
         )
-        guard let socket, let path = path(of: socket.cgroup) else { return nil }
-        return facts(socket, path, uid: socket.inode == 0 ? nil : socket.uid, withProcess: true)
+        guard let socket, let place = place(of: socket.cgroup) else { return nil }
+        return facts(socket, place, uid: socket.inode == 0 ? nil : socket.uid, withProcess: true)
     }
 
-    func facts(_ socket: SocketInfo, _ path: String, uid: UInt32?, withProcess: Bool) -> Facts {
-        var facts = Facts(cgroup: socket.cgroup, path: path, uid: uid, isConnected: socket.isConnected)
+    func facts(_ socket: SocketInfo, _ place: CgroupPlaces.Place, uid: UInt32?, withProcess: Bool) -> Facts {
+        let known = place.known
+        var facts = Facts(cgroup: known.id, path: known.path, uid: uid, isConnected: socket.isConnected)
         guard withProcess, socket.inode != 0 else { return facts }
         let holder = inspector.holder(
             ofSocketInode: socket.inode,
-            cgroup: path,
+            cgroup: place.path,
             uid: uid,
-            needCertain: broker.hasProgramRules(cgroup: socket.cgroup, path: path, uid: uid),
+            needCertain: broker.hasProgramRules(cgroup: known.id, path: known.path, uid: uid),
         )
         facts.process = holder.process
         facts.context = holder.context
@@ -82,11 +83,11 @@ extension Daemon {
         let number = packet.transport.number
         let known = broker.cgroupsByWorkload.values.flatMap { $0 }
         guard let holder = inspector.holderOfRawSocket(protocol: number, uid: uid, cgroups: known),
-            let path = holder.process.cgroup, let id = cgroups.id(of: path)
+            let path = holder.process.cgroup, let place = CgroupPlaces.place(at: path, in: cgroups)
         else { return mayGuess ? broker.likelySender(uid: uid) : nil }
         return Facts(
-            cgroup: id,
-            path: path,
+            cgroup: place.known.id,
+            path: place.known.path,
             uid: uid,
             isConnected: false,
             process: holder.process,
@@ -102,19 +103,13 @@ extension Daemon {
         guard now - lastScan >= .milliseconds(100) else { return false }
         lastScan = now
         let found = inspector.cgroups(ofUser: uid).compactMap { path in
-            cgroups.id(of: path).map { Facts(cgroup: $0, path: path, uid: uid) }
+            CgroupPlaces.place(at: path, in: cgroups).map { Facts(cgroup: $0.known.id, path: $0.known.path, uid: uid) }
         }
         let changes = broker.learn(all: found)
         perform([.change(changes)], flushing: false)
         return !changes.isEmpty
     }
 
-    /// The path of a cgroup, looked up once.
-    func path(of id: UInt64) -> String? {
-        guard id != 0 else { return nil }
-        if let known = cgroupPaths[id] { return known }
-        guard let path = cgroups.path(of: id) else { return nil }
-        cgroupPaths[id] = path
-        return path
-    }
+    /// Where a cgroup lies, and what the rules take it for.
+    func place(of id: UInt64) -> CgroupPlaces.Place? { cgroupPlaces.place(of: id, in: cgroups) }
 }

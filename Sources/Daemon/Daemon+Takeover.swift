@@ -38,11 +38,11 @@ extension Daemon {
         var unended: Set<UInt64> = []
         for socket in sockets {
             // A question for a name is judged by the resolver, one by one.
-            guard socket.remotePort != 53, let path = path(of: socket.cgroup) else { continue }
+            guard socket.remotePort != 53, let place = place(of: socket.cgroup) else { continue }
             let arrival = tracked.arrived(at: socket)
             let found = Found(
                 socket: socket,
-                path: path,
+                place: place,
                 tracked: arrival ?? tracked.opened(by: socket),
                 remote: tracked.remote(of: socket),
                 isArrival: arrival != nil || socket.transport == .tcp && listening.contains(socket.localPort),
@@ -91,7 +91,7 @@ extension Daemon {
     /// A socket with a connection, and what is known of that.
     private struct Found {
         let socket: SocketInfo
-        let path: String
+        let place: CgroupPlaces.Place
         let tracked: Connection?
         let remote: Destination
         let isArrival: Bool
@@ -104,7 +104,7 @@ extension Daemon {
         let socket = found.socket
         func connection(withProcess: Bool) -> OpenConnection {
             OpenConnection(
-                holder: facts(socket, found.path, uid: socket.uid, withProcess: withProcess),
+                holder: facts(socket, found.place, uid: socket.uid, withProcess: withProcess),
                 local: Destination(address: socket.local, port: socket.localPort, transport: socket.transport),
                 remote: found.remote,
                 isArrival: found.isArrival,

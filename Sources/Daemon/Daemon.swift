@@ -54,8 +54,7 @@ package final class Daemon {
     /// Whether the table was there when the daemon started.
     var isAdopted = false
 
-    /// The paths of cgroups by id: an id is never given to another cgroup.
-    var cgroupPaths: [UInt64: String] = [:]
+    var cgroupPlaces = CgroupPlaces()
     /// Changes and answers of the packets read in one round: one transaction, then one message.
     var pendingChanges: [ElementChange] = []
     /// Changes for when the answers were sent; each once.

@@ -4,7 +4,8 @@ package import Model
 ///
 /// `*` stands for any characters within one component. `**` is a whole component and stands for any number of
 /// components, for at least one when it is the last. Everything else stands for itself, byte for byte (a backslash too:
-/// systemd escapes unit names with it). The root matches nothing.
+/// systemd escapes unit names with it). The root matches nothing. A pattern that matches
+/// only what lies deeper than the kernel's rules look (`CgroupDepth`) is refused.
 package struct CgroupGlob: Hashable, Sendable {
     /// The pattern without a slash at either end.
     package let text: String
@@ -18,15 +19,18 @@ package struct CgroupGlob: Hashable, Sendable {
             throw TextError("glob \(quoted) names no cgroup; write one like 'training.slice/llm@*.service'")
         }
         let components = rest.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
-        guard components.count <= 64 else {
-            throw TextError("glob \(quoted) has \(components.count) components; write at most 64")
-        }
         var previousIsDeep = false
         for component in components {
             try Self.check(component, of: quoted)
             let isDeep = component.elementsEqual("**".utf8)
             if isDeep, previousIsDeep { throw TextError("glob \(quoted) has '**/**'; write '**' once") }
             previousIsDeep = isDeep
+        }
+        // A `**` may stand for no component at all, unless it is the last.
+        let depth = components.count { !$0.elementsEqual("**".utf8) } + (previousIsDeep ? 1 : 0)
+        guard depth <= CgroupDepth.deepest else {
+            let limit = "the kernel tells cgroups apart down to \(CgroupDepth.deepest) levels"
+            throw TextError("glob \(quoted) lies \(depth) deep; \(limit): write that of an ancestor")
         }
         self.text = String(Substring(rest))
     }

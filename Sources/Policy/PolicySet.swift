@@ -60,9 +60,11 @@ package struct PolicySet: Sendable {
 
     /// Whose a process in this cgroup is: the nearest cgroup upwards that a workload names decides.
     ///
+    /// One that lies deeper than the kernel's rules look (`CgroupDepth`) is what its ancestor there is.
     /// Takes the path with or without its leading slash. Without a user, a workload that names one is identified by its
     /// cgroup alone, unless several share it.
     package func identify(cgroup path: String, uid: UInt32?) -> Identification {
+        let path = CgroupDepth.known(path)
         var rest = path.utf8[...]
         if rest.first == UInt8(ascii: "/") { rest.removeFirst() }
         while !rest.isEmpty {

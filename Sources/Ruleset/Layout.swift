@@ -1,4 +1,5 @@
 internal import Model
+internal import Policy
 
 /// The sets and chains of the table: few, fixed, and the same for every policy.
 ///
@@ -7,7 +8,7 @@ package struct Layout: Hashable, Sendable {
     /// The table's name, in the `inet` family.
     package static let table = "egressd"
     /// How deep a cgroup may lie and still be told from its parent; deeper ones are what their ancestor at this depth is.
-    package static let depths: ClosedRange<UInt32> = 1...8
+    package static let depths: ClosedRange<UInt32> = 1...UInt32(CgroupDepth.deepest)
     /// Into how many maps the ranges of all workloads are cut, by the low bits of the workload's number: a commit copies
     /// every interval map it touches.
     package static let shards = 64

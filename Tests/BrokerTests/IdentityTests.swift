@@ -91,11 +91,43 @@ struct IdentityTests {
     @Test func theSameQuestionForEverIsDropped() throws {
         var scenario = try Self.host(.deny)
         let destination = try Scenario.destination("203.0.113.9", 22)
-        var answers: [BrokerAction.Answer] = []
-        for _ in 0..<5000 { answers += scenario.ask(destination, .sender).answers }
-        #expect(answers.count == 5000)
-        #expect(answers.first == .again)
-        #expect(answers.last == .drop)
+        let actions = (0..<5000).flatMap { _ in scenario.ask(destination, .sender) }
+        #expect(actions.answers.count == 5000)
+        #expect(actions.answers.first == .again)
+        #expect(actions.answers.last == .drop)
+
+        // The first that is dropped is told of, the rest are counted.
+        let event = try #require(actions.events.first)
+        #expect(actions.events.count == 1)
+        #expect((event.verdict, event.reason, event.workload) == (.deny, .unidentified, "train"))
+        #expect(event.kind == .request && event.destination == destination)
+        #expect(event.process?.cgroup == "/train" && event.process?.uid == 1001)
+        let dropped = actions.answers.count { $0 == .drop }
+        let key = try #require(scenario.pass(.seconds(10)).settled.first)
+        let report = scenario.broker.settled(key, packets: 0, at: scenario.now).events
+        #expect(report.map { Int($0.count) } == [dropped - 1])
+        #expect(scenario.broker.windows.isEmpty && scenario.broker.openWindows.isEmpty)
+    }
+
+    @Test func theSameQuestionOfManyIsToldOfTogether() throws {
+        var scenario = try Self.host(.deny)
+        scenario.broker.refusalRate = RefusalRate(perSecond: 10, burst: 10)
+        let receiver = Scenario.facts("/train")
+        for _ in 0..<5000 {
+            _ = scenario.ask(try Scenario.destination("203.0.113.9", 22), .receiver, from: nil, to: receiver)
+        }
+        _ = scenario.pass(.seconds(1))
+        let actions = try (0..<1000).flatMap { number in
+            let port = UInt16(1000 + number)
+            return scenario.ask(try Scenario.destination("203.0.113.9", port), .receiver, from: nil, to: receiver)
+        }
+        #expect(actions.answers.allSatisfy { $0 == .drop } && actions.answers.count == 1000)
+        #expect(actions.events.count == 11 && actions.changes.allSatisfy { $0.add.isEmpty })
+        #expect(actions.events.allSatisfy { $0.kind == .inbound && $0.workload == "train" })
+        #expect(actions.events.map(\.reason) == Array(repeating: .unidentified, count: 10) + [.limit])
+        let settled = scenario.pass(.seconds(10)).settled
+        let report = settled.flatMap { scenario.broker.settled($0, packets: 0, at: scenario.now).events }
+        #expect(report.first { $0.reason == .limit }?.count == 989)
     }
 
     @Test func whatUsersShareACgroupWithoutOneIsNobodys() throws {

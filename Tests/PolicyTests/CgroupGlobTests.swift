@@ -1,3 +1,4 @@
+import Model
 import Policy
 import Testing
 
@@ -38,6 +39,32 @@ struct CgroupGlobTests {
         "a\0b", "caf\u{e9}",
     ])
     func refused(_ text: String) { #expect(throws: (any Error).self) { try CgroupGlob(text) } }
+
+    /// The kernel's rules look down to eight levels: what lies deeper for certain could never be enforced.
+    @Test(arguments: [
+        ("1/2/3/4/5/6/7/8", nil), ("/1/2/3/4/5/6/7/8", nil), ("1/2/3/4/5/6/7/**", nil), ("**/1/**/2/3/4/5/6/7/8", nil),
+        ("**/1/**/2/**/3/**/4/**/5/**/6/**/7/**", nil), ("1/2/3/4/5/6/7/8/9", 9), ("1/2/3/4/5/6/7/8/**", 9),
+        ("/**/1/2/3/4/5/6/7/8/9", 9), ("**/1/2/3/4/5/6/7/*/*/**", 10),
+    ])
+    func depth(_ text: String, _ refused: Int?) throws {
+        guard let refused else {
+            #expect(try CgroupGlob(text).text.isEmpty == false)
+            return
+        }
+        let error = #expect(throws: TextError.self) { try CgroupGlob(text) }
+        #expect(error?.description.contains("lies \(refused) deep; the kernel tells cgroups apart down to 8") == true)
+    }
+
+    @Test(arguments: [
+        ("/", "/"), ("", ""), ("/1", "/1"), ("1/2", "1/2"), ("/1/2/3/4/5/6/7/8", "/1/2/3/4/5/6/7/8"),
+        ("1/2/3/4/5/6/7/8", "1/2/3/4/5/6/7/8"), ("/1/2/3/4/5/6/7/8/9", "/1/2/3/4/5/6/7/8"),
+        ("1/2/3/4/5/6/7/8/9/10", "1/2/3/4/5/6/7/8"),
+        // A mark that a letter takes belongs to no slash.
+        ("/1/2/3/4/5/6/7/8/\u{301}9", "/1/2/3/4/5/6/7/8"),
+    ])
+    func whatTheRulesTakeACgroupFor(_ path: String, _ known: String) {
+        #expect(CgroupDepth.known(path) == known)
+    }
 
     /// Brute force: two globs overlap exactly if one of all short paths over a small alphabet matches both, and the path
     /// that is shown for it does.

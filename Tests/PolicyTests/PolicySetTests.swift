@@ -20,6 +20,17 @@ struct PolicySetTests {
         #expect(whose("") == .unidentified)
     }
 
+    @Test func belowTheDeepestLevelAnAncestorDecides() throws {
+        let set = try PolicySet([
+            Make.workload("job", cgroup: "a/job"), Make.workload("leaf", cgroup: "a/**/leaf"),
+        ])
+        let whose = { set.identify(cgroup: $0, uid: 7) }
+        #expect(whose("/a/job/3/4/5/6/7/leaf") == .workload("leaf"))
+        #expect(whose("/a/job/3/4/5/6/7/leaf/9/10") == .workload("leaf"))
+        #expect(whose("/a/job/3/4/5/6/7/8/leaf") == .workload("job"))
+        #expect(whose("/a/2/3/4/5/6/7/8/leaf") == .unidentified)
+    }
+
     @Test func anotherUserIsNeitherTheWorkloadNorItsParent() throws {
         let set = try PolicySet([
             Make.workload("outer", cgroup: "a"), Make.workload("inner", cgroup: "a/b", user: 7),
