@@ -6,8 +6,16 @@ internal import Ruleset
 struct GrantElement {
     let set: String
     let element: SetElement
-    /// When the kernel's timeout takes it away.
+    /// When the kernel's timeout takes it away, or up to a millisecond later.
     let until: Instant
+
+    /// The element with the time that it has left.
+    func lasting(at now: Instant) -> SetElement {
+        SetElement(key: element.key, timeout: UInt64(Self.milliseconds(until - now)))
+    }
+
+    /// The kernel's unit, never less.
+    static func milliseconds(_ span: Instant.Span) -> Int64 { (span.nanoseconds + 999_999) / 1_000_000 }
 }
 
 extension Broker {
@@ -23,7 +31,7 @@ extension Broker {
         guard let destination = grant.subject.destination, let assignment = assignments[grant.workload],
             let workload = policies[grant.workload], isGrantable(workload, destination), now < end
         else { return nil }
-        let milliseconds = ((end - now).nanoseconds + 999_999) / 1_000_000
+        let milliseconds = GrantElement.milliseconds(end - now)
         return GrantElement(
             set: destination.address.isV4 ? "grants4" : "grants6",
             element: Elements.request(assignment.identity, destination, timeout: UInt64(milliseconds)),

@@ -10,9 +10,8 @@ extension Broker {
     package func inForce(at now: Instant) -> [ElementChange] {
         var changes = elements()
         for (id, cgroup) in cgroups { changes += elements(of: id, cgroup) }
-        for grant in grants.values where grant.state == .active && grant.subject.name == nil {
-            guard let known = element(of: grant, at: now) else { continue }
-            changes.append(ElementChange(set: known.set, add: [known.element]))
+        for known in grantElements.values where now < known.until {
+            changes.append(ElementChange(set: known.set, add: [known.lasting(at: now)]))
         }
         for (name, table) in pins {
             guard let identity = assignments[name]?.identity else { continue }
