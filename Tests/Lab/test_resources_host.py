@@ -92,6 +92,7 @@ def connect_times(agent, address, count):
 # The second is the deepest that the kernel's rules look at: those in it are known to nobody but the daemon.
 @pytest.mark.parametrize("folder", ["churn.slice", "churn.slice/3/4/5/6/7/8"], ids=["known", "deep"])
 @pytest.mark.parametrize("way", ["opened", "followed"])
+@pytest.mark.in_turns
 def test_cgroups_that_come_and_go(ground, daemon, job, basic, family, churner, way, folder):
     """As fast as two programs can, which prints how fast that was: each request that is told of has its own cgroup's name,
     all are counted, others are not kept waiting, nothing is left."""
