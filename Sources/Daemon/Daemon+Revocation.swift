@@ -38,6 +38,7 @@ extension Daemon {
         where connection.mark & Stamp.generationMask == stale && !connection.isUnproved {
             connections.restamp(connection, mark: stale)
         }
+        guard !before.isEmpty else { return }
         let tracked = TrackedConnections(before)
         for transport in [Transport.tcp, .udp] {
             for socket in list(transport) where socket.remotePort != 0 && owner(socket) == identity {
