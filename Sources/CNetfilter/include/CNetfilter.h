@@ -48,8 +48,9 @@ void enf_batch_reset(struct enf_batch *batch);
 uint32_t enf_batch_count(const struct enf_batch *batch);
 
 // Sends the transaction and reads what the kernel says of it. On failure nothing is in force and
-// *ret_index is the first message refused (UINT32_MAX: the transaction as a whole).
-int enf_batch_commit(struct enf_batch *batch, int fd, uint32_t *ret_index);
+// *ret_index is the first message refused (UINT32_MAX: the transaction as a whole). `ret_errors` is NULL, or has a place for
+// every message, all of them 0: those that were refused get their -errno.
+int enf_batch_commit(struct enf_batch *batch, int fd, uint32_t *ret_index, int32_t *_Nullable ret_errors);
 
 int enf_table_add(struct enf_batch *batch, uint8_t family, const char *table, uint32_t flags);
 int enf_table_delete(struct enf_batch *batch, uint8_t family, const char *table);
