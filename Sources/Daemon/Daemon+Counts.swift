@@ -61,14 +61,16 @@ extension Daemon {
             let told: UInt64 = Self.setsForMany.contains(counter.set) ? 0 : 1
             var event = event
             do throws(NetfilterError) {
-                let packets = try take(counter) { packets in
-                    guard packets > told else { return nil }
+                let element = SetElement(key: counter.key)
+                if let packets = try table.count(of: element, in: counter.set), packets > told {
                     // Its number first: what it counts is not known yet.
                     event.count = 0
                     broker.noteEarlier(&event)
                     event.count = packets - told
-                    return event
+                    foretell(event, countedBy: counter)
                 }
+                // Where the answer is lost the start fails: what was written down is what the next one tells of.
+                let packets = try table.take(element, from: counter.set) ?? 0
                 // A packet that could not be read has a line without a destination, too.
                 if event.destination != nil { counts[Refusal(event), default: 0] += packets }
                 guard packets > told else { continue }
@@ -83,17 +85,6 @@ extension Daemon {
             }
         }
         return counts
-    }
-
-    /// Takes an element out of the kernel; how many packets it had met when none could find it any more.
-    ///
-    /// What it has counted is written down before, as the event that tells of so many packets.
-    func take(_ counter: AheadFile.Counter, _ event: (UInt64) -> Event?) throws(NetfilterError) -> UInt64 {
-        let element = SetElement(key: counter.key)
-        if let event = try table.count(of: element, in: counter.set).flatMap(event) {
-            foretell(event, countedBy: counter)
-        }
-        return try table.take(element, from: counter.set) ?? 0
     }
 
     private static func event(set: String, of workload: String?) -> Event {

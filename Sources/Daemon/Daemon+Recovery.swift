@@ -50,6 +50,16 @@ extension Daemon {
         noteAhead()
     }
 
+    /// Writes down the denials that the element of a window has counted, before it is taken out of the kernel.
+    func foretellCount(of key: Window.Key) {
+        guard let event = denials(of: key) else { return }
+        foretell(event, countedBy: AheadFile.Counter(key))
+    }
+
+    private func denials(of key: Window.Key) -> Event? {
+        untold[key].flatMap { broker.denials(of: key, packets: $0, at: Clock.now()) }
+    }
+
     /// Writes down what an element has counted that is about to be taken out of the kernel.
     func foretell(_ event: Event, countedBy counter: AheadFile.Counter) {
         makeRoomAhead()
@@ -71,13 +81,18 @@ extension Daemon {
         noteAhead()
     }
 
-    /// Has the other file's turn come when the one in use is full; first flights are awaited for longer than that may take.
+    /// Has the other file's turn come when the one in use is full; first flights are awaited for longer than that may take, and
+    /// so may be the kernel's answer about a count.
     private func makeRoomAhead() {
         guard ahead.isFull(committed: eventsCommitted) else { return }
         let beginnings = broker.awaitedFlights.map { key, initial in
             AheadFile.Beginning(local: key.local, localPort: key.localPort, remote: key.destination, initial: initial)
         }
         ahead.takeTurns(with: beginnings, after: store.lastSequence)
+        for key in untold.keys {
+            guard let event = denials(of: key) else { continue }
+            ahead.write(event, countedBy: AheadFile.Counter(key), after: store.lastSequence)
+        }
     }
 
     private var eventsCommitted: UInt64 { eventsGiven - min(eventsGiven, UInt64(store.health.pending)) }
@@ -95,7 +110,7 @@ extension Daemon {
 
     /// Forgets what was written down beforehand once the record has all of it.
     func clearAhead() {
-        guard pendingEvents.isEmpty, dirtyRequests.isEmpty, !broker.awaitsFlights else { return }
+        guard pendingEvents.isEmpty, dirtyRequests.isEmpty, untold.isEmpty, !broker.awaitsFlights else { return }
         // An event without the row of its request would have the next daemon give its number to another one.
         let health = store.health
         guard health.pending == 0, !health.hasPendingChanges else { return }

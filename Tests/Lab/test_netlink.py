@@ -1,6 +1,7 @@
 """The kernel has trouble with netlink: what it was asked for comes into force all the same, and no denial is lost for it."""
 
 import subprocess
+import time
 
 import pytest
 from conftest import job_policy
@@ -34,6 +35,11 @@ def trouble(ground):
         made.end(what)
 
 
+def counted(daemon, family, port=443):
+    """How many attempts the record has."""
+    return sum(event.get("count", 1) for event in daemon.events(to=family.stranger, port=port, verdict="deny"))
+
+
 def test_what_ran_out_meanwhile_keeps_nothing_else_in_force(ground, daemon, job, basic, family, trouble):
     daemon.start(basic, prefix=trouble.prefix)
     for address in (family.stranger, family.other):
@@ -55,3 +61,27 @@ def test_what_ran_out_meanwhile_keeps_nothing_else_in_force(ground, daemon, job,
 
 def listed(ground, name):
     return ground.host.command("nft", "list", "set", "inet", "egressd", name)
+
+
+@pytest.mark.parametrize("then", ["lives", "stops", "is-killed"])
+def test_a_count_whose_answer_is_lost_is_told_of_once(ground, daemon, job, basic, family, trouble, then):
+    daemon.start(basic, prefix=trouble.prefix)
+    assert job.do("repeat", to=[family.stranger, 443], count=40, timeout=2)["outcomes"] == {"ECONNREFUSED": 40}
+    trouble.begin("lose")
+    if then == "stops":
+        assert daemon.stop() == 0
+    else:
+        daemon.wait_event(kind="alarm", timeout=30)
+        # It has been asked for again, and the record has all that it was given.
+        time.sleep(2.5)
+        if then == "is-killed":
+            daemon.kill()
+    trouble.end("lose")
+    if then != "lives":
+        daemon.start()
+    eventually(lambda: counted(daemon, family) >= 40, 15, f"{counted(daemon, family)} of 40 are told of")
+    # Nor does the next one tell of it again.
+    daemon.kill()
+    daemon.start()
+    assert counted(daemon, family) == 40
+    assert daemon.request_for(family.stranger, 443)["count"] == 40
