@@ -5,8 +5,11 @@ import time
 
 import pytest
 from conftest import job_policy
-from daemon import rule
+from daemon import policy, rule
+from lab import PYTHON
 from names_checks import eventually
+
+LOUD = "training.slice/loud.service"
 
 
 class Trouble:
@@ -85,3 +88,42 @@ def test_a_count_whose_answer_is_lost_is_told_of_once(ground, daemon, job, basic
     daemon.start()
     assert counted(daemon, family) == 40
     assert daemon.request_for(family.stranger, 443)["count"] == 40
+
+
+# The kernel keeps what a program sends until it was answered: this has room for all of it.
+SENDER = """
+import socket, sys
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+sender = socket.socket(family, socket.SOCK_DGRAM)
+# SO_SNDBUFFORCE.
+sender.setsockopt(socket.SOL_SOCKET, 32, 1 << 28)
+sender.setblocking(False)
+for number in range(900):
+    sender.sendto(bytes(60000), (sys.argv[1], 9000 + number))
+"""
+
+
+def test_what_came_while_nobody_read_and_found_no_room_is_told_of(ground, daemon, job, family, trouble):
+    """Although the socket of the queues is asked for something else before it is read."""
+    programs = [rule("program", family.other, [443], executable="/usr/bin/env")]
+    policies = {"job": job_policy(ground, family, allow=programs), "loud": policy("loud", ground.glob(LOUD))}
+    daemon.managed().start(policies, prefix=trouble.prefix)
+    loud = ground.agent(LOUD)
+    assert loud.tcp(family.stranger, 443)["error"] == "ECONNREFUSED"
+    assert job.tcp(family.other, 443)["error"] == "ECONNREFUSED"
+    trouble.begin("stall")
+    # No element counts what another program of the workload may have: whether it waits is asked of the kernel.
+    waiting = job.begin("tcp", to=[family.other, 443], timeout=20)
+    eventually(lambda: b"wrong-executable" in written_ahead(daemon), 15, "it is not refused")
+    argv = [PYTHON, "-I", "-c", SENDER, family.stranger]
+    assert ground.spawn(argv, cgroup=LOUD).wait(60) == 0
+    daemon.kill()
+    trouble.end("stall")
+    daemon.start()
+    assert waiting.wait()["error"] == "ECONNREFUSED"
+    daemon.wait_event(kind="alarm", reason="overload", timeout=10)
+    assert "packets came while nobody read" in daemon.log()
+
+
+def written_ahead(daemon):
+    return b"".join(path.read_bytes() for path in daemon.state.glob("ahead-*"))
