@@ -21,25 +21,30 @@ extension Daemon {
             guard case .record(let event) = action else { continue }
             events += 1
             guard event.verdict == .deny else { continue }
-            let packet = Self.packet(of: event, actions[(index + 1)...])
-            lines.append(AheadFile.Line(event: event, packet: packet, taken: taken))
+            let (packet, meets) = Self.packet(of: event, actions[(index + 1)...])
+            lines.append(AheadFile.Line(event: event, packet: packet, meets: meets, taken: taken))
         }
         if !lines.isEmpty { foretell(lines, among: events) }
     }
 
-    /// The packet that an event tells of: the broker answers it next, but for changes that come before.
+    /// The packet that an event tells of: the broker answers it next, but for changes that come before; and the element among
+    /// those that counts it then.
     ///
     /// None where a connection ends before its packets are answered.
-    private static func packet(of event: Event, _ following: ArraySlice<BrokerAction>) -> AheadFile.Packet? {
-        guard event.kind == .request || event.kind == .inbound else { return nil }
+    private static func packet(
+        of event: Event,
+        _ following: ArraySlice<BrokerAction>,
+    ) -> (AheadFile.Packet?, meets: AheadFile.Counter?) {
+        guard event.kind == .request || event.kind == .inbound else { return (nil, nil) }
+        var meets: AheadFile.Counter?
         for action in following {
             switch action {
-            case .change: continue
-            case .answer(let reference, _): return AheadFile.Packet(reference)
-            default: return nil
+            case .change(let changes): meets = windowOfOne(changes) ?? meets
+            case .answer(let reference, _): return (AheadFile.Packet(reference), meets)
+            default: return (nil, nil)
             }
         }
-        return nil
+        return (nil, nil)
     }
 
     /// Writes down denials; they are the last of so many events that the store is given next.
@@ -158,14 +163,16 @@ extension Daemon {
     /// Records those of these lines whose packets are not judged again, because they were answered; `counts` are what the
     /// windows had counted.
     ///
-    /// The earlier rules are gone: by its answers a packet would be refused and not be judged again.
-    func recordAnswered(_ waiting: [AheadFile.Line], _ counts: [Refusal: UInt64]) {
+    /// The earlier rules are gone: by its answers a packet would be refused and not be judged again. Which element counted
+    /// a packet stands in its line: an event does not tell whose number it has. That of a user who is no workload's names the
+    /// workload whose cgroup was used, or none, as that of somebody else.
+    func recordAnswered(_ waiting: [AheadFile.Line], _ counts: [AheadFile.Counter: UInt64]) {
         var answered: [AheadFile.Line] = []
         for line in waiting {
             guard let packet = line.packet else { continue }
             // The packet of a line met the element, if any did: one of those that are counted.
-            let isAskedAgain =
-                counts[Refusal(line.event)].map { $0 == 0 } ?? queues.repeatUnanswered(packet.queue, packet.number)
+            let count = line.meets.flatMap { counts[$0] }
+            let isAskedAgain = count.map { $0 == 0 } ?? queues.repeatUnanswered(packet.queue, packet.number)
             if isAskedAgain { ahead.takeBack(packet, after: store.lastSequence) } else { answered.append(line) }
         }
         record(earlier: answered)

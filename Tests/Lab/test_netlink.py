@@ -4,11 +4,12 @@ import subprocess
 import time
 
 import pytest
-from conftest import job_policy
+from conftest import JOB, job_policy
 from daemon import policy, rule
 from lab import PYTHON
 from names_checks import eventually
 
+DAEMON = "system.slice/egressd.service"
 LOUD = "training.slice/loud.service"
 
 
@@ -88,6 +89,37 @@ def test_a_count_whose_answer_is_lost_is_told_of_once(ground, daemon, job, basic
     daemon.start()
     assert counted(daemon, family) == 40
     assert daemon.request_for(family.stranger, 443)["count"] == 40
+
+
+# Who asks: its cgroup, its user, and under whose name the kernel's count is told of.
+ASKERS = {"workload": (JOB, 1001, "job"), "foreign-user": (JOB, 1002, None), "egressd": (DAEMON, 0, "egressd")}
+
+
+@pytest.mark.parametrize("who", ASKERS)
+def test_killed_before_an_answer_whose_packet_has_an_element(ground, daemon, basic, family, trouble, who):
+    """Others have met it meanwhile: neither they nor the packet that waits are forgotten, or told of twice."""
+    cgroup, uid, workload = ASKERS[who]
+    # A daemon that is not alone in its cgroup is nobody in particular, as the next one.
+    daemon.configure(unidentified="deny")
+    daemon.managed().start(basic, prefix=trouble.prefix)
+    first, others = ground.agent(cgroup, uid=uid), ground.agent(cgroup, uid=uid)
+    for agent in (first, others):
+        assert agent.tcp(family.stranger, 80)["error"] == "ECONNREFUSED"
+    trouble.begin("stall")
+    waiting = first.begin("tcp", to=[family.stranger, 443], timeout=20)
+    suffix = "4" if family.name == "ipv4" else "6"
+    eventually(lambda: " . 443" in listed(ground, f"denied{suffix}"), 15, "it is not refused")
+    assert others.do("repeat", to=[family.stranger, 443], count=3, timeout=2)["outcomes"] == {"ECONNREFUSED": 3}
+    daemon.kill()
+    trouble.end("stall")
+    daemon.start()
+    assert waiting.wait()["error"] == "ECONNREFUSED"
+    meanwhile = [one for one in daemon.events(to=family.stranger, port=443) if "no daemon" in one.get("message", "")]
+    assert [(one["count"], one.get("workload")) for one in meanwhile] == [(2, workload)]
+    # What this one refused is counted when its window ends.
+    assert daemon.stop() == 0
+    daemon.start()
+    assert counted(daemon, family) == 4
 
 
 # The kernel keeps what a program sends until it was answered: this has room for all of it.
