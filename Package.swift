@@ -126,7 +126,7 @@ let package = Package(
         tests("SystemTests", ["Model", "System", "CLinux", "CTestCalls"]),
         tests("CoverageTests", ["Model", "Policy", "Ruleset", "Coverage"]),
         tests("SurveyTests", ["Model", "Policy", "Coverage", "System", "Survey"]),
-        tests("NetfilterTests", ["Wire", "Netfilter"]),
+        tests("NetfilterTests", ["Model", "Ruleset", "Wire", "Netfilter", "CTestCalls"]),
         tests("RecordTests", ["Model", "Record"]),
         tests("ControlTests", ["Model", "System", "Control"]),
         tests("CryptoTests", ["Wire", "Crypto"], fixtures: true),

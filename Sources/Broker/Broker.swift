@@ -207,10 +207,13 @@ package struct Broker {
         ]
     }
 
+    /// What events call the daemon itself.
+    package static let ownName = "egressd"
+
     /// The name that events carry for an identity; nil for what is no workload.
     func workloadName(_ identity: Identity) -> String? {
         switch identity {
-        case .daemon: "egressd"
+        case .daemon: Self.ownName
         case _ where identity.isWorkload: names[identity.number]
         default: nil
         }

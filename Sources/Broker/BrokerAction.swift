@@ -149,9 +149,6 @@ package struct Window: Hashable, Sendable {
         /// Whether the kernel has an element for it that counts; else the broker counts alone.
         package var isInKernel: Bool { kind != .unmarked }
 
-        /// Whether what it counts may be denials; else all of it was let through.
-        package var refuses: Bool { kind != .lately && kind != .seen }
-
         /// The set that holds the element.
         package var set: String {
             let suffix = destination.address.isV4 ? "4" : "6"

@@ -103,7 +103,7 @@ static int send_all(struct enf_batch *batch, int fd) {
     return enf_send(fd, batch->bytes, batch->length);
 }
 
-int enf_batch_commit(struct enf_batch *batch, int fd, uint32_t *ret_index) {
+int enf_batch_commit(struct enf_batch *batch, int fd, uint32_t *ret_index, int32_t *ret_errors) {
     if (batch->count == 0) return 0;
     *ret_index = UINT32_MAX;
     int error = send_all(batch, fd);
@@ -129,6 +129,7 @@ int enf_batch_commit(struct enf_batch *batch, int fd, uint32_t *ret_index) {
             bool whole = answer->nlmsg_seq == batch->first_seq - 1;
             if (place >= batch->count && !whole) continue;
             const struct nlmsgerr *body = mnl_nlmsg_get_payload(answer);
+            if (!whole && ret_errors != NULL) ret_errors[place] = body->error;
             if (body->error != 0 && result == 0) {
                 result = body->error;
                 *ret_index = whole ? UINT32_MAX : place;

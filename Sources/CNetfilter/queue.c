@@ -61,17 +61,24 @@ int enf_queue_verdict_up_to(int fd, const struct enf_verdict *verdict) {
     return enf_send(fd, message, message->nlmsg_len);
 }
 
-int enf_queue_verdict_checked(int fd, const struct enf_verdict *verdict) {
+int enf_queue_verdict_checked(int fd, const struct enf_verdict *verdict, bool *ret_lost) {
+    // The answer needs room.
+    if (enf_discard(fd)) *ret_lost = true;
     uint8_t buffer[64];
     struct nlmsghdr *message = verdict_message(buffer, NFQNL_MSG_VERDICT, NLM_F_ACK, verdict);
     uint32_t seq = message->nlmsg_seq;
     int error = enf_send(fd, message, message->nlmsg_len);
     if (error < 0) return error;
     // The kernel has answered when the call that asked returns; a full buffer has kept the answer out.
+    int failures = 0;
     for (;;) {
         uint8_t answer[512];
         ssize_t count = recv(fd, answer, sizeof answer, MSG_DONTWAIT);
         if (count < 0 && errno == EINTR) continue;
+        if (count < 0 && errno == ENOBUFS) {
+            *ret_lost = true;
+            if (++failures < ENF_ATTEMPTS) continue;
+        }
         if (count < 0) return errno == EAGAIN ? -ENOBUFS : -errno;
         const struct nlmsghdr *header = (const struct nlmsghdr *)answer;
         if (!mnl_nlmsg_ok(header, (int)count)) continue;

@@ -106,14 +106,16 @@ int enf_send(int fd, const void *bytes, size_t length) {
     }
 }
 
-void enf_discard(int fd) {
+bool enf_discard(int fd) {
     uint8_t buffer[8192];
+    bool lost = false;
     int failures = 0;
     for (;;) {
         long count = enf_receive(fd, buffer, sizeof buffer, false);
-        if (count == -EAGAIN) return;
+        if (count == -EAGAIN) return lost;
+        if (count == -ENOBUFS) lost = true;
         // One that does not fit is gone as well; what else fails is told once by the kernel.
-        if (count < 0 && count != -EMSGSIZE && ++failures == ENF_ATTEMPTS) return;
+        if (count < 0 && count != -EMSGSIZE && ++failures == ENF_ATTEMPTS) return lost;
     }
 }
 

@@ -101,28 +101,20 @@ extension Daemon {
         troubles.changes = []
         do {
             let begin = Clock.now()
-            try change(changes)
+            do {
+                try change(changes)
+            } catch  where !error.isPassing {
+                // One element that the kernel refuses must not keep the others out of force, or in force.
+                Log.info("\(error); all but what it refuses is done")
+                note(try changeApart(changes))
+            }
             let size = changes.reduce(0) { $0 + $1.add.count + $1.remove.count }
             if size >= largestTransaction.elements { largestTransaction = (size, Clock.now() - begin) }
-        } catch  where error.isPassing {
-            troubles.changes = changes
-            troubles.failures += 1
-            noteTrouble(error)
         } catch {
-            // One change that the kernel refuses must not keep the others out of force.
-            Log.warning("\(error); trying the changes one by one")
-            for (index, one) in changes.enumerated() {
-                do {
-                    try change([one])
-                } catch  where error.isPassing {
-                    troubles.changes = Array(changes[index...])
-                    troubles.failures += 1
-                    return noteTrouble(error)
-                } catch {
-                    troubles.failures += 1
-                    note(error, "changing set \(one.set)")
-                }
-            }
+            troubles.failures += 1
+            guard error.isPassing else { return note(error, "changing elements") }
+            troubles.changes = changes
+            noteTrouble(error)
         }
     }
 
@@ -145,17 +137,33 @@ extension Daemon {
         record(.alarm, "\(what): \(error)")
     }
 
+    /// As above, of elements; those that were gone before they were taken out are as they are to be.
+    private func note(_ refused: [RefusedElement]) {
+        let counts = Dictionary(refused.filter { !$0.isGone }.map { ($0, 1) }, uniquingKeysWith: +)
+        for (element, count) in counts.sorted(by: { $0.key.set < $1.key.set }) {
+            troubles.failures += 1
+            let what = element.isRemoval ? "removing from" : "adding to"
+            let problem = "\(what) set \(element.set), \(count) element\(count == 1 ? "" : "s"): errno \(element.code)"
+            Log.error(problem)
+            record(.alarm, problem)
+        }
+    }
+
     private func settle(_ key: Window.Key) {
         guard key.isInKernel else { return perform(broker.settled(key, packets: 0, at: Clock.now()), flushing: false) }
-        let counter = AheadFile.Counter(key)
         // Without an answer the window stays: what the kernel has counted is asked for again.
         attempt("settling \(key.set)") { () throws(NetfilterError) in
-            let packets =
-                key.refuses
-                ? try take(counter) { broker.denials(of: key, packets: $0, at: Clock.now()) }
-                : try table.take(key.element, from: key.set) ?? 0
-            perform(broker.settled(key, packets: packets, at: Clock.now()), flushing: false, taken: counter)
+            if let packets = try table.count(of: key.element, in: key.set) { untold[key] = packets }
+            foretellCount(of: key)
+            settled(key, packets: try table.take(key.element, from: key.set) ?? untold[key] ?? 0)
         }
+    }
+
+    /// The element of a window has met so many packets, and is gone.
+    func settled(_ key: Window.Key, packets: UInt64) {
+        untold[key] = nil
+        let actions = broker.settled(key, packets: packets, at: Clock.now())
+        perform(actions, flushing: false, taken: AheadFile.Counter(key))
     }
 
     /// Ends a connection; false when it had ended already, or where the kernel cannot.

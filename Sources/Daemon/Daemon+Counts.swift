@@ -7,17 +7,6 @@ internal import System
 
 /// What the kernel has refused by itself, and counted: taken over from an earlier daemon, and settled by this one.
 extension Daemon {
-    /// What a window is about, as far as its event tells.
-    struct Refusal: Hashable {
-        var kind: Event.Kind
-        var workload: String?
-        var destination: Destination?
-
-        init(_ event: Event) {
-            (kind, workload, destination) = (event.kind, event.workload, event.destination)
-        }
-    }
-
     /// The windows of an earlier daemon in the kernel, and what an event tells of the packets that each refuses.
     ///
     /// Whose they are is told by the numbers of these assignments.
@@ -26,7 +15,7 @@ extension Daemon {
         _ assignments: [String: Assignment]
     ) throws(NetfilterError) -> [AheadFile.Counter: Event] {
         var found: [AheadFile.Counter: Event] = [:]
-        for name in ["denied", "knocks", "others", "floods", "sieges"] {
+        for name in Self.setsForOne + Self.setsForMany {
             let isForMany = Self.setsForMany.contains(name)
             for set in isForMany ? [name] : [name + "4", name + "6"] {
                 do throws(NetfilterError) {
@@ -48,29 +37,41 @@ extension Daemon {
         return found
     }
 
+    /// The sets whose elements refuse what is asked for of one destination, but for the family that their names end with.
+    private static let setsForOne = ["denied", "knocks", "others"]
+
     /// The sets whose elements refuse whatever is asked for.
     ///
     /// What made the kernel do so met another window.
-    private static let setsForMany: Set = ["floods", "sieges"]
+    private static let setsForMany = ["floods", "sieges"]
+
+    /// The element of a window for one destination that is put in force by this.
+    static func windowOfOne(_ changes: [ElementChange]) -> AheadFile.Counter? {
+        for change in changes where setsForOne.contains(String(change.set.dropLast())) {
+            if let element = change.add.first { return AheadFile.Counter(set: change.set, key: element.key) }
+        }
+        return nil
+    }
 
     /// Takes these windows of an earlier daemon out of the kernel, and records what they counted but for their first attempts,
-    /// which it had told of; how many packets met those of one destination.
-    func takeCounts(_ counting: [AheadFile.Counter: Event]) throws(NetfilterError) -> [Refusal: UInt64] {
-        var counts: [Refusal: UInt64] = [:]
+    /// which it had told of; how many packets each of them had met.
+    func takeCounts(_ counting: [AheadFile.Counter: Event]) throws(NetfilterError) -> [AheadFile.Counter: UInt64] {
+        var counts: [AheadFile.Counter: UInt64] = [:]
         for (counter, event) in counting {
             let told: UInt64 = Self.setsForMany.contains(counter.set) ? 0 : 1
             var event = event
             do throws(NetfilterError) {
-                let packets = try take(counter) { packets in
-                    guard packets > told else { return nil }
+                let element = SetElement(key: counter.key)
+                if let packets = try table.count(of: element, in: counter.set), packets > told {
                     // Its number first: what it counts is not known yet.
                     event.count = 0
                     broker.noteEarlier(&event)
                     event.count = packets - told
-                    return event
+                    foretell(event, countedBy: counter)
                 }
-                // A packet that could not be read has a line without a destination, too.
-                if event.destination != nil { counts[Refusal(event), default: 0] += packets }
+                // Where the answer is lost the start fails: what was written down is what the next one tells of.
+                let packets = try table.take(element, from: counter.set) ?? 0
+                counts[counter] = packets
                 guard packets > told else { continue }
                 event.count = packets - told
                 broker.noteEarlier(&event)
@@ -85,17 +86,6 @@ extension Daemon {
         return counts
     }
 
-    /// Takes an element out of the kernel; how many packets it had met when none could find it any more.
-    ///
-    /// What it has counted is written down before, as the event that tells of so many packets.
-    func take(_ counter: AheadFile.Counter, _ event: (UInt64) -> Event?) throws(NetfilterError) -> UInt64 {
-        let element = SetElement(key: counter.key)
-        if let event = try table.count(of: element, in: counter.set).flatMap(event) {
-            foretell(event, countedBy: counter)
-        }
-        return try table.take(element, from: counter.set) ?? 0
-    }
-
     private static func event(set: String, of workload: String?) -> Event {
         let isInbound = set == "knocks" || set == "sieges"
         var event = Event(time: Clock.wall(), kind: isInbound ? .inbound : .request)
@@ -106,11 +96,15 @@ extension Daemon {
         return event
     }
 
-    /// Whose element it is, by the mark that its key begins with; nil for what is no workload.
+    /// Whose element it is, by the mark that its key begins with, as events name it; nil for what is no workload.
+    ///
+    /// Which workload's cgroup a foreign user was in does not stand there.
     private static func workload(ofKey key: [UInt8], _ assignments: [String: Assignment]) -> String? {
         guard key.count >= 4 else { return nil }
-        let number = UInt16(key[2]) | UInt16(key[3]) << 8
-        return assignments.first { $0.value.identity.number == number && !$0.key.hasPrefix("*") }?.key
+        let identity = Identity(number: UInt16(key[2]) | UInt16(key[3]) << 8)
+        if identity == .daemon { return Broker.ownName }
+        guard identity.isWorkload else { return nil }
+        return assignments.first { $0.value.identity == identity }?.key
     }
 
     private static func event(ofKey key: [UInt8], set: String, _ assignments: [String: Assignment]) -> Event? {

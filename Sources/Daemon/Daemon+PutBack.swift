@@ -25,6 +25,7 @@ extension Daemon {
         try table.install(layout, elements: broker.inForce(at: now), isAnew: isAnew)
         try table.setRedirecting(isRedirecting, of: layout)
         let end = Clock.now()
+        for (key, packets) in untold { settled(key, packets: counted[key.set]?[key.element.key] ?? packets) }
         perform(broker.lost(counted: counted, at: now))
         // Without a table connections have no stamp, and none of them may be tracked.
         judgeOpen(openSockets(), "it was open when the table was put back, and nothing allows it")

@@ -21,25 +21,30 @@ extension Daemon {
             guard case .record(let event) = action else { continue }
             events += 1
             guard event.verdict == .deny else { continue }
-            let packet = Self.packet(of: event, actions[(index + 1)...])
-            lines.append(AheadFile.Line(event: event, packet: packet, taken: taken))
+            let (packet, meets) = Self.packet(of: event, actions[(index + 1)...])
+            lines.append(AheadFile.Line(event: event, packet: packet, meets: meets, taken: taken))
         }
         if !lines.isEmpty { foretell(lines, among: events) }
     }
 
-    /// The packet that an event tells of: the broker answers it next, but for changes that come before.
+    /// The packet that an event tells of: the broker answers it next, but for changes that come before; and the element among
+    /// those that counts it then.
     ///
     /// None where a connection ends before its packets are answered.
-    private static func packet(of event: Event, _ following: ArraySlice<BrokerAction>) -> AheadFile.Packet? {
-        guard event.kind == .request || event.kind == .inbound else { return nil }
+    private static func packet(
+        of event: Event,
+        _ following: ArraySlice<BrokerAction>,
+    ) -> (AheadFile.Packet?, meets: AheadFile.Counter?) {
+        guard event.kind == .request || event.kind == .inbound else { return (nil, nil) }
+        var meets: AheadFile.Counter?
         for action in following {
             switch action {
-            case .change: continue
-            case .answer(let reference, _): return AheadFile.Packet(reference)
-            default: return nil
+            case .change(let changes): meets = windowOfOne(changes) ?? meets
+            case .answer(let reference, _): return (AheadFile.Packet(reference), meets)
+            default: return (nil, nil)
             }
         }
-        return nil
+        return (nil, nil)
     }
 
     /// Writes down denials; they are the last of so many events that the store is given next.
@@ -48,6 +53,16 @@ extension Daemon {
         let given = eventsGiven + UInt64(pendingEvents.count + events)
         ahead.write(lines, given: given, after: store.lastSequence)
         noteAhead()
+    }
+
+    /// Writes down the denials that the element of a window has counted, before it is taken out of the kernel.
+    func foretellCount(of key: Window.Key) {
+        guard let event = denials(of: key) else { return }
+        foretell(event, countedBy: AheadFile.Counter(key))
+    }
+
+    private func denials(of key: Window.Key) -> Event? {
+        untold[key].flatMap { broker.denials(of: key, packets: $0, at: Clock.now()) }
     }
 
     /// Writes down what an element has counted that is about to be taken out of the kernel.
@@ -71,13 +86,18 @@ extension Daemon {
         noteAhead()
     }
 
-    /// Has the other file's turn come when the one in use is full; first flights are awaited for longer than that may take.
+    /// Has the other file's turn come when the one in use is full; first flights are awaited for longer than that may take, and
+    /// so may be the kernel's answer about a count.
     private func makeRoomAhead() {
         guard ahead.isFull(committed: eventsCommitted) else { return }
         let beginnings = broker.awaitedFlights.map { key, initial in
             AheadFile.Beginning(local: key.local, localPort: key.localPort, remote: key.destination, initial: initial)
         }
         ahead.takeTurns(with: beginnings, after: store.lastSequence)
+        for key in untold.keys {
+            guard let event = denials(of: key) else { continue }
+            ahead.write(event, countedBy: AheadFile.Counter(key), after: store.lastSequence)
+        }
     }
 
     private var eventsCommitted: UInt64 { eventsGiven - min(eventsGiven, UInt64(store.health.pending)) }
@@ -95,7 +115,7 @@ extension Daemon {
 
     /// Forgets what was written down beforehand once the record has all of it.
     func clearAhead() {
-        guard pendingEvents.isEmpty, dirtyRequests.isEmpty, !broker.awaitsFlights else { return }
+        guard pendingEvents.isEmpty, dirtyRequests.isEmpty, untold.isEmpty, !broker.awaitsFlights else { return }
         // An event without the row of its request would have the next daemon give its number to another one.
         let health = store.health
         guard health.pending == 0, !health.hasPendingChanges else { return }
@@ -143,14 +163,16 @@ extension Daemon {
     /// Records those of these lines whose packets are not judged again, because they were answered; `counts` are what the
     /// windows had counted.
     ///
-    /// The earlier rules are gone: by its answers a packet would be refused and not be judged again.
-    func recordAnswered(_ waiting: [AheadFile.Line], _ counts: [Refusal: UInt64]) {
+    /// The earlier rules are gone: by its answers a packet would be refused and not be judged again. Which element counted
+    /// a packet stands in its line: an event does not tell whose number it has. That of a user who is no workload's names the
+    /// workload whose cgroup was used, or none, as that of somebody else.
+    func recordAnswered(_ waiting: [AheadFile.Line], _ counts: [AheadFile.Counter: UInt64]) {
         var answered: [AheadFile.Line] = []
         for line in waiting {
             guard let packet = line.packet else { continue }
             // The packet of a line met the element, if any did: one of those that are counted.
-            let isAskedAgain =
-                counts[Refusal(line.event)].map { $0 == 0 } ?? queues.repeatUnanswered(packet.queue, packet.number)
+            let count = line.meets.flatMap { counts[$0] }
+            let isAskedAgain = count.map { $0 == 0 } ?? queues.repeatUnanswered(packet.queue, packet.number)
             if isAskedAgain { ahead.takeBack(packet, after: store.lastSequence) } else { answered.append(line) }
         }
         record(earlier: answered)

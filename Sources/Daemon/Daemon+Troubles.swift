@@ -66,6 +66,13 @@ extension Daemon {
         troubles.cleared = []
     }
 
+    /// As `change`, for changes that the kernel has refused: leaves out the elements that it refuses, and tells them.
+    func changeApart(_ changes: [ElementChange]) throws(NetfilterError) -> [RefusedElement] {
+        let refused = try table.replaceApart(Array(troubles.cleared), changes)
+        troubles.cleared = []
+        return refused
+    }
+
     /// Takes every element out of these sets.
     func clear(_ sets: [String]) {
         applyPending()

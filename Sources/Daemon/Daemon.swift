@@ -60,6 +60,9 @@ package final class Daemon {
     /// Changes for when the answers were sent; each once.
     var laterChanges: Set<ElementChange> = []
     var troubles = Troubles()
+    /// What the elements of windows had counted that were to be taken out of the kernel, until it is told of: one may be gone
+    /// although the kernel's answer, and with it its count, was lost.
+    var untold: [Window.Key: UInt64] = [:]
     var pendingEvents: [Event] = []
     var dirtyRequests: Set<Int64> = []
     var requestsTimer: TimerToken?

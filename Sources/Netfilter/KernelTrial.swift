@@ -63,7 +63,7 @@ extension Transaction {
         must(unsafe enf_table_delete(batch, NetfilterFamily.inet, KernelTrial.table + "-absent"))
         var index: UInt32 = 0
         let last = unsafe enf_batch_count(batch) - 1
-        let result = unsafe enf_batch_commit(batch, socket, &index)
+        let result = unsafe enf_batch_commit(batch, socket, &index, nil)
         guard result != -NetfilterError.notPermitted else { return .unknown("not permitted: run as root") }
         guard index != .max else {
             return .unknown(NetfilterError(code: -result, operation: "trying the kernel").description)

@@ -20,6 +20,8 @@ package final class PacketQueues {
     private let keptPort: UInt32?
     /// Of a queue that is kept: the last packet that was sent through the rules again; what was said of it counts no more.
     private var stale: [UInt16: UInt32] = [:]
+    /// Whether the kernel told, while something else was asked, that it had to drop packets because nobody read them.
+    private var hasLost = false
 
     /// Whether the queues are those of an earlier process: what came meanwhile waits.
     package var isKept: Bool { keptPort != nil }
@@ -114,9 +116,8 @@ package final class PacketQueues {
     package func repeatUnanswered(_ queue: UInt16, _ packet: UInt32) -> Bool {
         guard isKept else { return false }
         var verdict = enf_verdict(id: packet, queue: queue, verdict: Answer.again.rawValue)
-        // The answer needs room; what is forgotten here is sent through the rules again as well.
-        enf_discard(descriptor)
-        return unsafe enf_queue_verdict_checked(descriptor, &verdict) == 0
+        // What is read away here is sent through the rules again as well.
+        return unsafe enf_queue_verdict_checked(descriptor, &verdict, &hasLost) == 0
     }
 
     /// Sends everything that an earlier process has left through the rules again: what it had read and not answered, which
@@ -130,7 +131,7 @@ package final class PacketQueues {
         // buffer is emptied, because what comes back needs room in it.
         let bindings = try KeptSocket.bindings(.queues).filter { $0.value.port == keptPort }
         for (queue, binding) in bindings { stale[queue] = binding.last }
-        let isWhole = try emptyBuffer()
+        let isWhole = try emptyBuffer() && !hasLost
         for (queue, last) in stale {
             var verdict = enf_verdict(id: last, queue: queue, verdict: Answer.again.rawValue)
             try check(

@@ -18,12 +18,19 @@ extension Table {
 
     /// Puts the transaction in force.
     func commit(_ operation: String) throws(NetfilterError) {
-        guard let watch, unsafe enf_batch_count(transaction.batch) > Self.large else {
-            return try transaction.commit(socket, operation)
-        }
+        try follow { () throws(NetfilterError) in try transaction.commit(socket, operation) }
+    }
+
+    /// Puts the transaction in force; when the kernel refuses messages of it, nothing is, and which they were is told.
+    func commitTelling(_ operation: String) throws(NetfilterError) -> [Int: Int32] {
+        var refused: [Int: Int32] = [:]
+        try follow { () throws(NetfilterError) in refused = try transaction.commitTelling(socket, operation) }
+        return refused
+    }
+
+    private func follow(_ commit: () throws(NetfilterError) -> Void) throws(NetfilterError) {
+        guard let watch, unsafe enf_batch_count(transaction.batch) > Self.large else { return try commit() }
         let isListening = listensThrough || transaction.elementCount < Self.few
-        try watch.follow(listeningThrough: isListening) { () throws(NetfilterError) in
-            try transaction.commit(socket, operation)
-        }
+        try watch.follow(listeningThrough: isListening, commit)
     }
 }

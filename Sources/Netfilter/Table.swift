@@ -45,6 +45,8 @@
 //   known again. What is opened meanwhile has no entry, and begins one in its middle, without a mark.
 // * A chain of the same priority that is added later comes first.
 // * The echo of a removed element (NLM_F_ECHO) has its last counter and the sequence number 0.
+// * A transaction that is refused takes 8 to 16 ms, however small it is (one that is taken 3 µs): the kernel waits until nobody
+//   reads what it undoes. It looks at all of the messages before it gives up, and tells of each that it refuses.
 internal import CNetfilter
 package import Ruleset
 

@@ -38,11 +38,30 @@ package final class Transaction {
         defer { reset() }
         var index: UInt32 = 0
         let count = unsafe enf_batch_count(batch)
-        let result = unsafe enf_batch_commit(batch, socket, &index)
+        let result = unsafe enf_batch_commit(batch, socket, &index, nil)
         guard result == 0 else {
             let place = index == .max ? "" : " (message \(index + 1) of \(count))"
             throw NetfilterError(code: -result, operation: operation + place)
         }
+    }
+
+    /// As `commit`, but tells which messages the kernel refused, each with its errno value; none: all of it is in force.
+    ///
+    /// Throws when it is not a message that the kernel refused, or when it could not do one of them just now.
+    func commitTelling(_ socket: Int32, _ operation: String) throws(NetfilterError) -> [Int: Int32] {
+        defer { reset() }
+        var index: UInt32 = 0
+        var errors = [Int32](repeating: 0, count: Int(unsafe enf_batch_count(batch)))
+        let result = unsafe enf_batch_commit(batch, socket, &index, &errors)
+        guard result != 0 else { return [:] }
+        var refused: [Int: Int32] = [:]
+        for (message, error) in errors.enumerated() where error != 0 {
+            refused[message] = -error
+            let error = NetfilterError(code: -error, operation: operation)
+            if error.isPassing { throw error }
+        }
+        guard index != .max, !refused.isEmpty else { throw NetfilterError(code: -result, operation: operation) }
+        return refused
     }
 
     func must(_ result: Int32) {

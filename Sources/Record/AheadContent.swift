@@ -49,7 +49,8 @@ struct AheadContent {
             let isTaken = json["taken"]?.bool == true
             entries.append(isTaken ? .denial(AheadFile.Line(event: event, taken: counter)) : .counted(counter, event))
         } else if let event = Self.event(json) {
-            entries.append(.denial(AheadFile.Line(event: event, packet: packet)))
+            let meets = json["meets"].flatMap { Self.counter($0) }
+            entries.append(.denial(AheadFile.Line(event: event, packet: packet, meets: meets)))
         } else if let beginning = Self.beginning(json) {
             entries.append(.beginning(beginning))
         } else if let packet {
@@ -111,21 +112,28 @@ struct AheadContent {
 
     static func json(_ entry: Entry) -> JSON {
         switch entry {
-        case .denial(let line): line.taken.map { json($0, line.event, isTaken: true) } ?? json(line.packet, line.event)
-        case .takenBack(let packet): json(packet, nil)
+        case .denial(let line):
+            line.taken.map { json($0, line.event, isTaken: true) } ?? json(line.packet, line.meets, line.event)
+        case .takenBack(let packet): json(packet, nil, nil)
         case .counted(let counter, let event): json(counter, event, isTaken: false)
         case .beginning(let beginning): json(beginning)
         }
     }
 
-    private static func json(_ packet: AheadFile.Packet?, _ event: Event?) -> JSON {
-        JSON(present: ["queue": JSON(packet?.queue), "packet": JSON(packet?.number), "event": event?.json])
+    private static func json(_ packet: AheadFile.Packet?, _ meets: AheadFile.Counter?, _ event: Event?) -> JSON {
+        JSON(
+            present: [
+                "queue": JSON(packet?.queue), "packet": JSON(packet?.number),
+                "meets": meets.map { ["set": .string($0.set), "key": json($0.key)] }, "event": event?.json,
+            ]
+        )
     }
 
     private static func json(_ counter: AheadFile.Counter, _ event: Event, isTaken: Bool) -> JSON {
-        let key = JSON.array(counter.key.map { .integer(Int64($0)) })
-        return ["set": .string(counter.set), "key": key, "taken": .bool(isTaken), "event": event.json]
+        ["set": .string(counter.set), "key": json(counter.key), "taken": .bool(isTaken), "event": event.json]
     }
+
+    private static func json(_ key: [UInt8]) -> JSON { .array(key.map { .integer(Int64($0)) }) }
 
     private static func json(_ beginning: AheadFile.Beginning) -> JSON {
         [

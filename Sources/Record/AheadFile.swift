@@ -12,11 +12,14 @@ package final class AheadFile {
     package struct Line: Hashable, Sendable {
         package var event: Event
         package var packet: Packet?
+        /// The element that is put in force for the packet, and counts it when it comes back.
+        package var meets: Counter?
         package var taken: Counter?
 
-        package init(event: Event, packet: Packet? = nil, taken: Counter? = nil) {
+        package init(event: Event, packet: Packet? = nil, meets: Counter? = nil, taken: Counter? = nil) {
             self.event = event
             self.packet = packet
+            self.meets = meets
             self.taken = taken
         }
     }

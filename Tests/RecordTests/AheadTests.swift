@@ -64,6 +64,14 @@ import Testing
         #expect(try open().left.lines == [line(2, packet: 6), line(3), line(4, packet: 5)])
     }
 
+    @Test func whichElementAPacketMeetsIsRead() throws {
+        var (met, taken) = (line(1, packet: 5), line(2))
+        met.meets = AheadFile.Counter(set: "denied4", key: [0, 0, 5, 0])
+        taken.taken = met.meets
+        #expect(try open().write([met, taken], given: 2, after: 0))
+        #expect(try open().left.lines == [met, taken])
+    }
+
     /// What an element has counted is told of once, whether it was taken out of the kernel or not.
     @Test func whatWasCountedIsLeftUntilItIsTaken() throws {
         let counters = [[], [0, 127, 255]].map { AheadFile.Counter(set: "denied6", key: $0) }

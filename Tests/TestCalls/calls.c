@@ -6,6 +6,8 @@
 
 int tst_own_descriptors(void) { return unshare(CLONE_FILES) < 0 ? -errno : 0; }
 
+int tst_own_network(void) { return unshare(CLONE_NEWNET) < 0 ? -errno : 0; }
+
 int tst_look_as(uint32_t uid) {
     setfsuid(uid);
     // It tells no error, but what was in force before.

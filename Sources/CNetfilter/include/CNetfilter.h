@@ -27,8 +27,9 @@ int enf_adopt(int fd, int protocol, uint32_t receive_buffer, uint32_t *ret_port)
 void enf_close(int fd);
 
 // Reads and forgets what waits, and that something was dropped: what is left of an exchange that failed, or that somebody else
-// began, must not be taken for an answer. A dump is read to its end: the kernel refuses another one before (EBUSY).
-void enf_discard(int fd);
+// began, must not be taken for an answer. A dump is read to its end: the kernel refuses another one before (EBUSY). True when
+// something was dropped: the kernel tells it once.
+bool enf_discard(int fd);
 
 // Receives one datagram of netlink messages. -EAGAIN when `wait` is false and nothing is there; -ENOBUFS: state unknown.
 long enf_receive(int fd, uint8_t *buffer, size_t size, bool wait);
@@ -48,8 +49,9 @@ void enf_batch_reset(struct enf_batch *batch);
 uint32_t enf_batch_count(const struct enf_batch *batch);
 
 // Sends the transaction and reads what the kernel says of it. On failure nothing is in force and
-// *ret_index is the first message refused (UINT32_MAX: the transaction as a whole).
-int enf_batch_commit(struct enf_batch *batch, int fd, uint32_t *ret_index);
+// *ret_index is the first message refused (UINT32_MAX: the transaction as a whole). `ret_errors` is NULL, or has a place for
+// every message, all of them 0: those that were refused get their -errno.
+int enf_batch_commit(struct enf_batch *batch, int fd, uint32_t *ret_index, int32_t *_Nullable ret_errors);
 
 int enf_table_add(struct enf_batch *batch, uint8_t family, const char *table, uint32_t flags);
 int enf_table_delete(struct enf_batch *batch, uint8_t family, const char *table);
@@ -151,8 +153,9 @@ struct enf_verdict {
 int enf_queue_verdicts(int fd, const struct enf_verdict *verdicts, uint32_t count, uint32_t *ret_sent);
 // Answers every waiting packet of the queue up to this one.
 int enf_queue_verdict_up_to(int fd, const struct enf_verdict *verdict);
-// Answers one packet; -ENOENT: it does not wait. Messages that wait in the socket are read and forgotten meanwhile.
-int enf_queue_verdict_checked(int fd, const struct enf_verdict *verdict);
+// Answers one packet; -ENOENT: it does not wait. Messages that wait in the socket are read and forgotten; *ret_lost becomes
+// true when the kernel tells that it dropped some.
+int enf_queue_verdict_checked(int fd, const struct enf_verdict *verdict, bool *ret_lost);
 int enf_queue_unbind(int fd, uint16_t number);
 struct enf_binding {
     uint16_t number;
