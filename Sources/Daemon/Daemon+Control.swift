@@ -228,6 +228,11 @@ extension Daemon {
             filter.since = Clock.wall() + .seconds(-min(max(0, seconds), 1 << 31))
         }
         filter.workload = parameters["workload"]?.string
+        if let text = parameters["name"]?.string {
+            // The record has the canonical text.
+            guard let name = try? DomainName(text) else { return call.fail(.invalidParameter("name")) }
+            filter.name = name.text
+        }
         if let text = parameters["verdict"]?.string {
             guard let verdict = Verdict(rawValue: text) else { return call.fail(.invalidParameter("verdict")) }
             filter.verdicts = [verdict]
