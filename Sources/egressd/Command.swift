@@ -120,6 +120,26 @@ enum Command {
         return Status.done
     }
 
+    /// What became of what was printed.
+    enum Output {
+        case written
+        /// The reader is gone: it has what it wanted.
+        case unread
+        case failed
+    }
+
+    /// Writes out what was printed, and says so when that fails.
+    static func flush() -> Output {
+        do throws(Errno) {
+            try StandardOutput.flush()
+            return .written
+        } catch {
+            guard error != .brokenPipe else { return .unread }
+            complain("egressd: cannot write: \(error.text)")
+            return .failed
+        }
+    }
+
     /// Writes to standard error.
     static func complain(_ text: String) {
         let bytes = Array((text + "\n").utf8)

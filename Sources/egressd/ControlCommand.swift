@@ -115,6 +115,12 @@ enum ControlCommand {
         if json { print(answer) } else { show(answer) }
     }
 
+    /// Says what the daemon says besides its answer.
+    private static func warn(of answer: JSON) {
+        let texts = (answer["warnings"]?.array ?? []) + [answer["warning"]].compactMap(\.self)
+        for text in texts.compactMap(\.string) { Command.complain("egressd: \(text)") }
+    }
+
     private static func log(_ arguments: inout Arguments, path: String, json: Bool) throws -> Int32 {
         let follow = arguments.flag("--follow") || arguments.flag("-f")
         let since = try arguments.option("--since").map { try Arguments.seconds($0, "--since") }
@@ -134,12 +140,19 @@ enum ControlCommand {
             "follow": follow ? true : nil, "since": JSON(since), "workload": JSON(workload), "verdict": JSON(verdict),
             "limit": JSON(limit), "name": JSON(name),
         ])
-        try ControlClient(path: path).callMore("Log", parameters) { answer in
-            if let warning = answer["warning"]?.string { Command.complain("egressd: \(warning)") }
+        var output = Command.Output.written
+        // Who follows waits for events, for as long as there is somebody to read them.
+        try ControlClient(path: path).callMore(
+            "Log",
+            parameters,
+            timeout: follow ? 0 : 30_000,
+            whileRead: follow ? STDOUT_FILENO : nil,
+        ) { answer in
+            warn(of: answer)
             for event in answer["events"]?.array ?? [] { print(json ? event.description : Tables.line(event)) }
-            fflush(nil)
-            return true
+            output = Command.flush()
+            return output == .written
         }
-        return Command.Status.done
+        return output == .failed ? Command.Status.no : Command.Status.done
     }
 }

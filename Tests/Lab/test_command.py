@@ -1,0 +1,83 @@
+"""What the command line says and how it ends, whatever it is asked for."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+from conftest import job_policy
+from daemon import policy, rule
+from families import IPV4
+
+FULL = "egressd: cannot write: No space left on device\n"
+
+
+def egressd(ground, *words, output=subprocess.PIPE, **keys):
+    """Runs the command; its status and what it said."""
+    argv = [str(ground.egressd), *map(str, words)]
+    done = subprocess.run(
+        argv, stdout=output, stderr=subprocess.PIPE, text=True, check=False, timeout=30, **keys
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture
+def started(daemon, ground, job):
+    daemon.start({"job": job_policy(ground, IPV4)})
+    job.tcp(IPV4.stranger, 443)
+    daemon.request_for(IPV4.stranger, 443)
+    return daemon
+
+
+def test_what_cannot_be_written_is_said(started, ground):
+    calls = ["status", "requests", "workloads", "grants", "log", "log --follow", "log --json", "names"]
+    control = [["ctl", "--socket", started.socket, *call.split()] for call in calls]
+    control.append(["ctl", "--json", "--socket", started.socket, "requests"])
+    folder = started.policies
+    rest = ["policy compile", "policy check", "policy check --json", "policy explain"]
+    policies = [[*words.split(), folder] for words in rest]
+    policies[-1] += ["job", f"{IPV4.storage}:443"]
+    for words in [*control, *policies, ["--help"], ["version"], ["ctl", "--help"]]:
+        with open("/dev/full", "wb") as full:
+            assert egressd(ground, *words, output=full) == (1, None, FULL), words
+
+
+def test_a_reader_that_is_gone_is_no_error(started, ground):
+    """With SIGPIPE, as in a shell, and where it is ignored, as in many a service."""
+    for ignores in ("", "trap '' PIPE; "):
+        script = f'{ignores}{{ "$@"; echo "status $?" >&2; }} | true'
+        argv = ["bash", "-c", script, "bash", str(ground.egressd), "policy", "compile", str(started.policies)]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+        assert done.stderr in ("status 0\n", "status 141\n"), done.stderr
+
+
+def test_following_ends_with_its_reader(started, ground):
+    reading, writing = os.pipe()
+    argv = [str(ground.egressd), "ctl", "--socket", str(started.socket), "log", "--follow"]
+    with subprocess.Popen(argv, stdout=writing, stderr=subprocess.PIPE, text=True) as follower:
+        os.close(writing)
+        assert os.read(reading, 10)
+        os.close(reading)
+        try:
+            # No event comes any more that it could fail to write.
+            assert (follower.wait(5), follower.stderr.read()) == (0, "")
+        finally:
+            follower.kill()
+
+
+def test_a_stuck_daemon_is_not_waited_for_for_ever(started, ground):
+    started.process.send_signal(signal.SIGSTOP)
+    try:
+        begun = time.monotonic()
+        calls = [["log"], ["names"], ["log", "--json", "--since", "1h"]]
+        argv = [[str(ground.egressd), "ctl", "--socket", str(started.socket), *words] for words in calls]
+        asked = [subprocess.Popen(words, stderr=subprocess.PIPE, text=True) for words in argv]
+        for process in asked:
+            assert process.communicate(timeout=60)[1].endswith("it does not answer\n")
+            assert process.returncode == 3
+        assert 25 < time.monotonic() - begun < 50
+    finally:
+        started.process.send_signal(signal.SIGCONT)
