@@ -137,8 +137,9 @@ package enum ControlInterface {
           name: ?string
         ) -> (events: []object, warning: ?string)
 
-        # Reads the policies again; all of them are taken, or none.
-        method Reload() -> (workloads: int)
+        # Reads configuration and policies again; all of them are taken, or none. The warnings say what of the configuration
+        # is not in force, or will not do.
+        method Reload() -> (workloads: int, warnings: ?[]string)
 
         # The caller's role does not allow it, or its cgroup belongs to a workload.
         error PermissionDenied (reason: string)

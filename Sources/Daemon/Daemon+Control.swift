@@ -37,7 +37,13 @@ extension Daemon {
         case "Revoke": revoke(call)
         case "Reload":
             switch reload(actor: actor(call.peer)) {
-            case .loaded(let count): call.reply(["workloads": .integer(Int64(count))])
+            case .loaded(let count):
+                let warnings = configurationWarnings
+                call.reply(
+                    JSON(present: [
+                        "workloads": .integer(Int64(count)), "warnings": warnings.isEmpty ? nil : JSON(warnings),
+                    ]),
+                )
             case .refused(let errors): call.fail(.reloadFailed(errors: errors))
             }
         case "Log": log(call)
@@ -73,6 +79,7 @@ extension Daemon {
     func actor(_ peer: Peer) -> String { Users.name(peer.uid) ?? "uid \(peer.uid)" }
 
     private func status() -> JSON {
+        lookForMissingRoles()
         let health = store.health
         var warnings = self.warnings.values.sorted() + broker.policies.warnings.map(\.description)
         if let error = health.lastError { warnings.append("the record cannot be written: \(error)") }

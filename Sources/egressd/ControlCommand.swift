@@ -42,9 +42,7 @@ enum ControlCommand {
         case "grants":
             try call("Grants", [:], &arguments, path, json, Tables.grants)
         case "reload":
-            try call("Reload", [:], &arguments, path, json) {
-                print("\($0["workloads"]?.integer ?? 0) workloads in force")
-            }
+            try call("Reload", [:], &arguments, path, json, Tables.reloaded)
         case "names":
             try names(&arguments, path: path, json: json)
         case "approve":
@@ -112,6 +110,8 @@ enum ControlCommand {
     ) throws {
         try arguments.finish()
         let answer = try ControlClient(path: path).call(method, parameters)
+        // Those of the daemon itself are a part of its status.
+        if method != "Status" { warn(of: answer) }
         if json { print(answer) } else { show(answer) }
     }
 

@@ -74,6 +74,11 @@ enum Tables {
         )
     }
 
+    static func reloaded(_ answer: JSON) {
+        let count = answer["workloads"]?.integer ?? 0
+        print("\(count) workload\(count == 1 ? "" : "s") in force")
+    }
+
     static func approved(_ grant: JSON) {
         print(
             "grant \(text(grant["grant"])): \(text(grant["workload"])) may reach \(destination(grant["destination"])) "
