@@ -54,8 +54,9 @@ enum Help {
               As check, and holds every 'expect' line against the policy.
           egressd policy compile [--config FILE] [--elements] DIR
               Prints the table as nft text; with --elements only the sets that the policies fill.
-          egressd policy explain [--json] DIR WORKLOAD DESTINATION
+          egressd policy explain [--json] [--executable PATH] DIR WORKLOAD DESTINATION
               May the workload reach it (203.0.113.9:22, [2001:db8::1]:443/udp, name:443), and what does each rule say?
+              With --executable when this program of it asks; else with the programs that rules are for.
           egressd policy explain --policies DIR --batch
               Reads lines {"cgroup": "/a/b", "uid": 1000, "to": "203.0.113.9:22/tcp"}, prints a verdict for each.
         """

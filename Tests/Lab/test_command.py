@@ -81,3 +81,31 @@ def test_a_stuck_daemon_is_not_waited_for_for_ever(started, ground):
         assert 25 < time.monotonic() - begun < 50
     finally:
         started.process.send_signal(signal.SIGCONT)
+
+
+def test_an_explanation_names_the_program(daemon, ground):
+    rules = [rule("fetch", IPV4.stranger, [443], executable="/usr/bin/fetch"),
+             rule("site", "a.example", [443], executable="/usr/bin/curl"), rule("plain", IPV4.stranger, [80])]  # fmt: skip
+    daemon.write({"job": policy("job", "a.slice", allow=rules)})
+
+    def explain(to, *words):
+        status, output, errors = egressd(ground, "policy", "explain", *words, daemon.policies, "job", to)
+        return status, output.splitlines() or errors
+
+    status, lines = explain(f"{IPV4.stranger}:443")
+    assert (status, lines[0]) == (0, "allow: rule (fetch), for /usr/bin/fetch alone")
+    assert lines[1] == "  allow fetch: needs-executable /usr/bin/fetch"
+    status, lines = explain("a.example:443")
+    assert (status, lines[0]) == (0, "allow: rule (site), for /usr/bin/curl alone")
+    assert lines[2] == "  allow site: needs-protocol tls, for /usr/bin/curl alone"
+    assert explain(f"{IPV4.stranger}:80")[1][0] == "allow: rule (plain)"
+    status, lines = explain(f"{IPV4.stranger}:443", "--executable", "/usr/bin/fetch")
+    assert (status, lines[0]) == (0, "allow: rule (fetch)")
+    status, lines = explain(f"{IPV4.stranger}:443", "--executable", "/usr/bin/ssh")
+    assert (status, lines[0]) == (1, "deny: wrong-executable (fetch)")
+    assert lines[1] == "  allow fetch: other-executable /usr/bin/fetch"
+    answer = json.loads("".join(explain(f"{IPV4.stranger}:443", "--json")[1]))
+    assert answer["executables"] == ["/usr/bin/fetch"] and answer["rules"][0]["executable"] == "/usr/bin/fetch"
+    assert explain(f"{IPV4.stranger}:443", "--executable", "fetch")[0] == 2
+    status, said = explain("[2001:db8::1]")
+    assert status == 2 and "has no port" in said
