@@ -65,6 +65,12 @@ enum Command {
         let path = try arguments.option("--config") ?? "/etc/egressd/egressd.yaml"
         let helper = try arguments.option("--sockets")
         try arguments.finish()
+        // Before anything else fails for the same reason and says it less plainly.
+        guard Capability.netAdmin.isEffective ?? true else {
+            Log.error("CAP_NET_ADMIN is missing: run as root, or with CAP_NET_ADMIN and CAP_SYS_PTRACE")
+            Log.error("not started")
+            return Status.no
+        }
         let daemon: Daemon
         do {
             do { try FileDescriptor.raiseLimit() } catch {
@@ -113,7 +119,7 @@ enum Command {
         let path = try arguments.option("--config") ?? "/etc/egressd/egressd.yaml"
         try arguments.finish()
         guard !undo else {
-            try Boot.open()
+            try Boot.open(configurationPath: path)
             return Status.done
         }
         try Boot.close(configurationPath: path)

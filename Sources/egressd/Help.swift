@@ -42,8 +42,8 @@ enum Help {
 
         Puts the ruleset in force without policies and without a daemon, unless it stands already: nothing passes until
         'egressd run' serves. For the time before the network is up; egressd-boot.service does it. Does nothing when the
-        configuration says 'mode: observe'. With --undo the ruleset is taken away and nothing is refused any more; the
-        daemon must not run. Needs root, or CAP_NET_ADMIN.
+        configuration says 'mode: observe'. With --undo the ruleset is taken away and nothing is refused any more; that is
+        refused while the daemon runs. Needs root, or CAP_NET_ADMIN.
         """
 
     static let policy = """

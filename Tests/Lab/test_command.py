@@ -83,6 +83,29 @@ def test_a_stuck_daemon_is_not_waited_for_for_ever(started, ground):
         started.process.send_signal(signal.SIGCONT)
 
 
+@pytest.mark.parametrize("owner", ["auto", "off"])
+def test_the_table_is_not_taken_from_a_daemon_that_runs(daemon, ground, job, owner):
+    daemon.configure(owner=owner)
+    daemon.start({"job": job_policy(ground, IPV4)})
+
+    def undo(configuration):
+        argv = [ground.egressd, "boot", "--undo", "--config", configuration]
+        done = subprocess.run(
+            ["nsenter", f"--net={ground.host.path}", *argv], capture_output=True, text=True, check=False, timeout=30
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    refused = (1, "egressd: the daemon runs, or is about to: systemctl stop egressd first\n")
+    assert undo(daemon.configuration) == refused
+    if "is owned and persists" in daemon.log():
+        assert undo("/nonexistent") == refused, "whatever the configuration says"
+    assert job.tcp(IPV4.stranger, 443)["error"] == "ECONNREFUSED"
+    daemon.stop()
+    status, said = undo(daemon.configuration)
+    assert status == 0 and "nothing is refused any more" in said
+    assert job.tcp(IPV4.stranger, 443)["ok"]
+
+
 def test_an_explanation_names_the_program(daemon, ground):
     rules = [rule("fetch", IPV4.stranger, [443], executable="/usr/bin/fetch"),
              rule("site", "a.example", [443], executable="/usr/bin/curl"), rule("plain", IPV4.stranger, [80])]  # fmt: skip
@@ -109,3 +132,11 @@ def test_an_explanation_names_the_program(daemon, ground):
     assert explain(f"{IPV4.stranger}:443", "--executable", "fetch")[0] == 2
     status, said = explain("[2001:db8::1]")
     assert status == 2 and "has no port" in said
+
+
+def test_whoever_may_not_run_it_is_told_first(daemon, ground):
+    """Not that some file cannot be read."""
+    daemon.write({"job": job_policy(ground, IPV4)})
+    argv = [str(ground.egressd), "run", "--config", str(daemon.configuration)]
+    status, output, errors = ground.agent(uid=1500).runner(argv)
+    assert status == 1 and "CAP_NET_ADMIN is missing: run as root" in (output + errors).splitlines()[0]
