@@ -140,3 +140,15 @@ def test_whoever_may_not_run_it_is_told_first(daemon, ground):
     argv = [str(ground.egressd), "run", "--config", str(daemon.configuration)]
     status, output, errors = ground.agent(uid=1500).runner(argv)
     assert status == 1 and "CAP_NET_ADMIN is missing: run as root" in (output + errors).splitlines()[0]
+
+
+def test_a_configuration_of_comments_alone_is_the_default(ground, tmp_path):
+    """Every key of the one that comes with the package may be left out."""
+    configuration = tmp_path / "egressd.yaml"
+    configuration.write_text("# mode: observe\n")
+    argv = [str(ground.egressd), "coverage", "--json", "--config", str(configuration)]
+    done = subprocess.run(
+        ["nsenter", f"--net={ground.host.path}", *argv], capture_output=True, text=True, check=False, timeout=30
+    )
+    checks = {check["id"]: check for check in json.loads(done.stdout)["checks"]}
+    assert checks["daemon.mode"]["detail"] == "enforce, says the configuration"
