@@ -1,5 +1,6 @@
 internal import Daemon
 internal import Glibc
+internal import Model
 internal import System
 
 /// The command line: `egressd COMMAND …`.
@@ -22,11 +23,9 @@ enum Command {
                 complain(Help.top)
                 return Status.usage
             case "--help", "-h", "help":
-                print(Help.top)
-                return Status.done
+                return try help(words.dropFirst())
             case "version", "--version":
-                print("egressd \(Daemon.version)")
-                return Status.done
+                return try version(words.dropFirst())
             case "run":
                 _ = arguments.next()
                 return try run(&arguments)
@@ -55,6 +54,31 @@ enum Command {
             complain("egressd: \(error)")
             return Status.no
         }
+    }
+
+    /// `help`, and `help COMMAND`.
+    private static func help(_ words: ArraySlice<String>) throws -> Int32 {
+        guard let word = words.first, words.count > 1 || !["help", "--help", "-h"].contains(word) else {
+            print(Help.top)
+            return Status.done
+        }
+        guard let text = Help.commands[word] else { throw UsageError("unknown command '\(word)'") }
+        guard words.count == 1 else { throw UsageError("unknown argument '\(words[words.startIndex + 1])'") }
+        print(text)
+        return Status.done
+    }
+
+    private static func version(_ words: ArraySlice<String>) throws -> Int32 {
+        var arguments = Arguments(Array(words))
+        if arguments.flag("--help") || arguments.flag("-h") {
+            print(Help.version)
+            return Status.done
+        }
+        let json = arguments.flag("--json")
+        try arguments.finish()
+        let answer: JSON = ["version": .string(Daemon.version)]
+        print(json ? answer.description : "egressd \(Daemon.version)")
+        return Status.done
     }
 
     private static func run(_ arguments: inout Arguments) throws -> Int32 {

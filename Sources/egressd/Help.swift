@@ -13,10 +13,23 @@ enum Help {
           egressd policy explain DIR …         may this workload reach that, and why?
           egressd coverage                     what is enforced on this host, and what is not
           egressd ctl COMMAND                  ask and direct the running daemon; see 'egressd ctl --help'
-          egressd version
+          egressd version [--json]
+          egressd help [COMMAND]
 
         Each command has --help. Exit status: 0 done, 1 the answer is no, 2 usage, 3 the daemon cannot be reached,
         4 not permitted.
+        """
+
+    /// What `help COMMAND` prints.
+    static let commands = [
+        "run": run, "sockets": sockets, "boot": boot, "policy": policy, "coverage": coverage, "ctl": control,
+        "version": version,
+    ]
+
+    static let version = """
+        usage: egressd version [--json]
+
+        Says which version this is.
         """
 
     static let run = """
@@ -58,7 +71,7 @@ enum Help {
               May the workload reach it (203.0.113.9:22, [2001:db8::1]:443/udp, name:443), and what does each rule say?
               With --executable when this program of it asks; else with the programs that rules are for.
           egressd policy explain --policies DIR --batch
-              Reads lines {"cgroup": "/a/b", "uid": 1000, "to": "203.0.113.9:22/tcp"}, prints a verdict for each.
+              Reads lines {"cgroup": "/a/b", "uid": 1000, "to": "203.0.113.9:22/tcp"}, prints a verdict for each, as JSON.
         """
 
     static let coverage = """

@@ -18,7 +18,9 @@ enum PolicyCommand {
         switch arguments.next() {
         case "check": return try check(&arguments, json: json, testing: false)
         case "test": return try check(&arguments, json: json, testing: true)
-        case "compile": return try compile(&arguments)
+        case "compile":
+            guard !json else { throw UsageError("'policy compile' prints nft text; it has no --json") }
+            return try compile(&arguments)
         case "explain": return try explain(&arguments, json: json)
         case let word?: throw UsageError("unknown command 'policy \(word)'; 'egressd policy --help' lists them")
         case nil:

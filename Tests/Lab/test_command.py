@@ -106,6 +106,25 @@ def test_the_table_is_not_taken_from_a_daemon_that_runs(daemon, ground, job, own
     assert job.tcp(IPV4.stranger, 443)["ok"]
 
 
+def test_help_and_version(ground):
+    for command in ("run", "sockets", "boot", "policy", "coverage", "ctl", "version"):
+        shown = egressd(ground, command, "--help")
+        assert shown[0] == 0 and shown[1].startswith("usage:")
+        assert egressd(ground, "help", command) == shown
+    assert egressd(ground, "help") == egressd(ground, "--help")
+    status, output, _ = egressd(ground, "version", "--json")
+    assert status == 0 and egressd(ground, "version") == (0, f"egressd {json.loads(output)['version']}\n", "")
+    for words in (["help", "foo"], ["help", "ctl", "log"], ["version", "extra"], ["--help", "foo"]):
+        status, output, errors = egressd(ground, *words)
+        assert (status, output) == (2, "") and "unknown" in errors, words
+
+
+def test_what_has_no_json_says_so(daemon, ground):
+    daemon.write({"job": job_policy(ground, IPV4)})
+    status, output, errors = egressd(ground, "policy", "compile", "--json", daemon.policies)
+    assert (status, output) == (2, "") and "it has no --json" in errors
+
+
 def test_an_explanation_names_the_program(daemon, ground):
     rules = [rule("fetch", IPV4.stranger, [443], executable="/usr/bin/fetch"),
              rule("site", "a.example", [443], executable="/usr/bin/curl"), rule("plain", IPV4.stranger, [80])]  # fmt: skip
