@@ -151,16 +151,28 @@ extension Daemon {
 
     private func names(_ call: ControlCall) {
         let (now, wall) = (Clock.now(), Clock.wall())
-        var left = broker.pinSummaries(of: call.parameters["workload"]?.string)[...]
+        let workload = call.parameters["workload"]?.string
+        let warning = missing(workload)
+        var left = broker.pinSummaries(of: workload)[...]
         let size = call.wantsMore ? 500 : 10_000
         var isFirst = true
         call.reply(inParts: {
             guard isFirst || !left.isEmpty else { return nil }
-            isFirst = false
+            defer { isFirst = false }
             let part = left.prefix(size)
             left = left.dropFirst(size)
-            return ["names": .array(part.map { Self.describe($0, now, wall) })]
+            return JSON(present: [
+                "names": .array(part.map { Self.describe($0, now, wall) }), "warning": isFirst ? JSON(warning) : nil,
+            ])
         })
+    }
+
+    /// What to say of a workload that is asked for and not in force: its name may be misspelt.
+    ///
+    /// The record may have it all the same.
+    private func missing(_ workload: String?) -> String? {
+        guard let workload, broker.policies[workload] == nil else { return nil }
+        return "no workload \(TextError.quote(workload)) in force"
     }
 
     private static func describe(_ pin: PinSummary, _ now: Instant, _ wall: WallTime) -> JSON {
@@ -250,7 +262,8 @@ extension Daemon {
         )
         let follows = parameters["follow"]?.bool ?? false
         do {
-            let warning = flushForReader()
+            let warnings = [missing(filter.workload), flushForReader()].compactMap(\.self)
+            let warning = warnings.isEmpty ? nil : warnings.joined(separator: "; ")
             let events = try store.events(matching: filter)
             guard call.wantsMore else {
                 return call.reply(Self.reply(events.suffix(Self.linesPerReply), warning))

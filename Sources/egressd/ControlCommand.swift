@@ -13,8 +13,7 @@ enum ControlCommand {
             return Command.Status.done
         }
         let json = arguments.flag("--json")
-        let environment = unsafe getenv("EGRESSD_SOCKET").map { unsafe String(cString: $0) }
-        let path = try arguments.option("--socket") ?? environment ?? defaultSocket
+        let path = try socket(&arguments)
         guard let command = arguments.next() else {
             Command.complain(Help.control)
             return Command.Status.usage
@@ -29,6 +28,16 @@ enum ControlCommand {
             default: return Command.Status.no
             }
         }
+    }
+
+    private static func socket(_ arguments: inout Arguments) throws -> String {
+        if let path = try arguments.option("--socket") {
+            guard !path.isEmpty else { throw UsageError("--socket needs a path") }
+            return path
+        }
+        // As most programs take it, an empty variable is none.
+        let environment = unsafe getenv("EGRESSD_SOCKET").map { unsafe String(cString: $0) } ?? ""
+        return environment.isEmpty ? defaultSocket : environment
     }
 
     private static func run(_ command: String, _ arguments: inout Arguments, path: String, json: Bool) throws -> Int32 {
@@ -87,6 +96,7 @@ enum ControlCommand {
         try arguments.finish()
         var names: [JSON] = []
         try ControlClient(path: path).callMore("Names", JSON(present: ["workload": JSON(workload)])) { answer in
+            warn(of: answer)
             names += answer["names"]?.array ?? []
             return true
         }

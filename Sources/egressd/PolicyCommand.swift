@@ -182,14 +182,21 @@ enum PolicyCommand {
 
     /// Who would be asked for, and what the evaluator says, for each line of standard input.
     private static func explainBatch(_ policies: PolicySet) throws -> Int32 {
+        var number = 0
         while let line = readLine() {
+            number += 1
             guard !line.isEmpty else { continue }
-            let question = try JSON.parse(line)
+            let question: JSON
+            do {
+                question = try JSON.parse(line)
+            } catch {
+                throw UsageError("line \(number): \(error)")
+            }
             guard let cgroup = question["cgroup"]?.string, let text = question["to"]?.string,
                 let destination = Self.destination(text)
             else {
                 throw UsageError(
-                    "not a question: \(line); write {\"cgroup\": …, \"uid\": …, \"to\": \"ADDRESS:PORT/tcp\"}"
+                    "line \(number): not a question: \(line); write {\"cgroup\": …, \"uid\": …, \"to\": \"ADDRESS:PORT/tcp\"}"
                 )
             }
             let uid = question["uid"]?.integer.flatMap { UInt32(exactly: $0) }

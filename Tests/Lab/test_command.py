@@ -153,6 +153,41 @@ def test_an_explanation_names_the_program(daemon, ground):
     assert status == 2 and "has no port" in said
 
 
+def test_a_question_that_is_none_is_named_by_its_line(daemon, ground):
+    daemon.write({"job": job_policy(ground, IPV4)})
+    right = json.dumps({"cgroup": "/a", "to": "203.0.113.9:22"})
+    for wrong in ('{"cgroup": "/a"}', "nonsense"):
+        status, output, errors = egressd(
+            ground, "policy", "explain", "--policies", daemon.policies, "--batch", input=f"{right}\n\n{wrong}\n"
+        )
+        assert status == 2 and len(output.splitlines()) == 1 and "line 3: " in errors
+
+
+def test_the_socket_of_an_empty_variable_is_the_default(ground):
+    default = egressd(ground, "ctl", "status", env={"PATH": os.environ["PATH"]})
+    assert default[0] == 3 and "/run/egressd/control.sock" in default[2]
+    assert egressd(ground, "ctl", "status", env={"EGRESSD_SOCKET": ""}) == default
+    status, _, errors = egressd(ground, "ctl", "--socket", "", "status")
+    assert status == 2 and "--socket needs a path" in errors
+
+
+def test_a_workload_that_is_not_in_force_is_told_of(started):
+    note = "egressd: no workload 'jobb' in force\n"
+    assert started.ctl("log", "--workload", "jobb", check=False) == (0, "", note)
+    assert started.ctl("names", "--workload", "jobb", check=False) == (0, '{"names":[]}\n', note)
+    for call in ("log", "names"):
+        assert started.ctl(call, "--workload", "job", check=False)[2] == ""
+
+
+def test_times_say_that_they_are_utc(started):
+    request = str(started.request_for(IPV4.stranger, 443)["request"])
+    assert "LAST (UTC)" in started.ctl("requests", json_output=False)
+    assert re.search(r"until .* UTC$", started.ctl("approve", request, "--for", "1h", json_output=False).strip())
+    assert "EXPIRES (UTC)" in started.ctl("grants", json_output=False)
+    lines = started.ctl("log", json_output=False).splitlines()
+    assert lines and all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ ", line) for line in lines)
+
+
 def test_whoever_may_not_run_it_is_told_first(daemon, ground):
     """Not that some file cannot be read."""
     daemon.write({"job": job_policy(ground, IPV4)})
