@@ -14,6 +14,10 @@ package enum GrantError: Error, Hashable, Sendable, CustomStringConvertible {
     case allowed(Subject)
     case toBeProved(Subject, Set<ApplicationProtocol>)
     case many
+    /// What a request by name is asked with was asked with this one by address.
+    case forNames(Int64, Destination)
+    /// The protocol is not spoken over the transport of this port.
+    case otherTransport(ApplicationProtocol, ServicePort)
 
     package var description: String {
         switch self {
@@ -33,6 +37,11 @@ package enum GrantError: Error, Hashable, Sendable, CustomStringConvertible {
         case .toBeProved(let subject, let protocols):
             "\(subject) is allowed when its first flight is \(protocols.map(\.rawValue).sorted().joined(separator: " or ")) and "
                 + "names what the rule does; add the name, or a rule with another protocol, to the policy"
+        case .forNames(let id, let destination):
+            "request \(id) is for \(destination); --ports and --protocol are for requests by name"
+        case .otherTransport(let application, let port):
+            "\(application.rawValue) is not spoken over \(port.transport): it needs "
+                + (application.transport.map { "--ports \(port.port)/\($0)" } ?? "another port")
         }
     }
 }
@@ -90,12 +99,13 @@ extension Broker {
 
     /// Approves a request for a time; what waits for it goes on.
     ///
-    /// A request by name is approved for these ports; one by address has its own. The grant is stored before the actions are
-    /// performed; when it cannot be, the broker as it was before goes on, which then gets `skipGrant`.
+    /// A request by name is approved for these ports, or `defaultPorts`; one by address has its own, and is refused with
+    /// any other. The grant is stored before the actions are performed; when it cannot be, the broker as it was before goes
+    /// on, which then gets `skipGrant`.
     package mutating func approve(
         request id: Int64,
         for duration: Instant.Span,
-        ports: Set<ServicePort> = defaultPorts,
+        ports: Set<ServicePort>? = nil,
         application: ApplicationProtocol? = nil,
         reason: String?,
         actor: String,
@@ -107,11 +117,12 @@ extension Broker {
             return .failure(.notAWorkload)
         }
         if let error = obstacle(to: request.subject, of: workload) { return .failure(error) }
+        if let error = mismatch(of: request, ports, application) { return .failure(error) }
         let grant = Grant(
             id: nextGrant,
             workload: workload.name,
             subject: request.subject,
-            ports: request.subject.name == nil ? [] : ports,
+            ports: request.subject.name == nil ? [] : ports ?? Self.defaultPorts,
             application: request.subject.name == nil ? nil : application,
             granted: wall(now),
             duration: duration,
@@ -141,6 +152,22 @@ extension Broker {
 
     /// What a name is approved for when nobody says.
     package static let defaultPorts: Set<ServicePort> = [ServicePort(transport: .tcp, port: 443)]
+
+    /// What does not go together in an approval: another port would be opened than was asked for.
+    private func mismatch(
+        of request: RequestSummary,
+        _ ports: Set<ServicePort>?,
+        _ application: ApplicationProtocol?,
+    ) -> GrantError? {
+        if let destination = request.subject.destination {
+            let own = ServicePort(transport: destination.transport, port: destination.port)
+            let isOwn = ports ?? [own] == [own] && application ?? .any == .any
+            return isOwn ? nil : .forNames(request.id, destination)
+        }
+        guard let application, let transport = application.transport else { return nil }
+        let other = (ports ?? Self.defaultPorts).filter { $0.transport != transport }.min { $0.port < $1.port }
+        return other.map { .otherTransport(application, $0) }
+    }
 
     /// Why a request cannot be approved; nil when it can.
     private func obstacle(to subject: Subject, of workload: Workload) -> GrantError? {

@@ -1,5 +1,6 @@
 #include "CLinux.h"
 
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -71,6 +72,23 @@ ssize_t clx_send(int fd, const void *bytes, size_t count) {
             return sent;
         if (errno != EINTR)
             return -errno;
+    }
+}
+
+int clx_await_input(int fd, int output) {
+    struct pollfd both[] = {{.fd = fd, .events = POLLIN}, {.fd = output}};
+    for (;;) {
+        if (poll(both, 2, -1) < 0) {
+            if (errno != EINTR)
+                return -errno;
+            continue;
+        }
+        if (both[1].revents & (POLLERR | POLLHUP))
+            return 0;
+        if (both[0].revents)
+            return 1;
+        // An output that is none is for whoever writes to find out.
+        both[1].fd = -1;
     }
 }
 

@@ -36,20 +36,24 @@ package final class ControlClient {
         timeout: Int64 = 30_000,
     ) throws(ControlError) -> JSON {
         try send(method, parameters, more: false, timeout: timeout)
-        return try reply().parameters
+        // Without an output to watch there is always one.
+        return try reply(whileRead: nil)?.parameters ?? .null
     }
 
     /// Calls a method that replies several times, until its last reply or until `each` returns false.
     ///
-    /// After the latter the client is of no further use. Waits for ever.
+    /// Gives up when one reply takes longer than `timeout` milliseconds; 0 waits for ever. With `output`, ends as well when
+    /// nobody reads any more what is written there. After either, and when `each` ended it, the client is of no further use.
     package func callMore(
         _ method: String,
         _ parameters: JSON = .object([]),
+        timeout: Int64 = 30_000,
+        whileRead output: Int32? = nil,
         _ each: (JSON) -> Bool,
     ) throws(ControlError) {
-        try send(method, parameters, more: true, timeout: 0)
+        try send(method, parameters, more: true, timeout: timeout)
         while true {
-            let reply = try reply()
+            guard let reply = try reply(whileRead: output) else { return }
             guard each(reply.parameters) else {
                 isSpoilt = reply.continues
                 return
@@ -77,8 +81,9 @@ package final class ControlClient {
         }
     }
 
-    private func reply() throws(ControlError) -> (parameters: JSON, continues: Bool) {
-        let message = try nextMessage()
+    /// The next reply; nil when nobody reads the output any more.
+    private func reply(whileRead output: Int32?) throws(ControlError) -> (parameters: JSON, continues: Bool)? {
+        guard let message = try nextMessage(whileRead: output) else { return nil }
         let json: JSON
         do {
             json = try JSON.parse(message, limit: Self.replyLimit)
@@ -96,7 +101,7 @@ package final class ControlClient {
         return (parameters.isNull ? .object([]) : parameters, json["continues"]?.bool ?? false)
     }
 
-    private func nextMessage() throws(ControlError) -> [UInt8] {
+    private func nextMessage(whileRead output: Int32?) throws(ControlError) -> [UInt8]? {
         while true {
             if let end = input[scanned...].firstIndex(of: 0) {
                 let message = Array(input[..<end])
@@ -107,6 +112,10 @@ package final class ControlClient {
             scanned = input.count
             guard input.count <= Self.replyLimit else { throw ControlError.malformed(reason: "a reply has no end") }
             do throws(Errno) {
+                if let output, try !UnixSocket.awaitInput(on: socket.rawValue, whileRead: output) {
+                    isSpoilt = true
+                    return nil
+                }
                 guard let count = try UnixSocket.receive(on: socket.rawValue, into: &input) else {
                     isSpoilt = true
                     throw Errno.timedOut

@@ -120,14 +120,16 @@ package enum ControlInterface {
         # Ends a grant and what it let through.
         method Revoke(grant: int, reason: ?string) -> ()
 
-        # The names that workloads were given addresses for. With "more" there may be several replies.
-        method Names(workload: ?string) -> (names: []Name)
+        # The names that workloads were given addresses for. With "more" there may be several replies. A warning says that no
+        # such workload is in force.
+        method Names(workload: ?string) -> (names: []Name, warning: ?string)
 
         # The record: events of kinds and members as `egressd ctl log --json` prints them.
         #
         # With "more" there are several replies, and with follow they go on until the client leaves. since is how many
         # seconds back to begin; without it, limit gives the last events (100 unless told otherwise). name is what was asked
-        # for, or what the address is known as. A warning says why the newest events are not among them.
+        # for, or what the address is known as. A warning says why the newest events are not among them, or that no such workload
+        # is in force.
         method Log(
           follow: ?bool,
           since: ?int,
@@ -137,8 +139,9 @@ package enum ControlInterface {
           name: ?string
         ) -> (events: []object, warning: ?string)
 
-        # Reads the policies again; all of them are taken, or none.
-        method Reload() -> (workloads: int)
+        # Reads configuration and policies again; all of them are taken, or none. The warnings say what of the configuration
+        # is not in force, or will not do.
+        method Reload() -> (workloads: int, warnings: ?[]string)
 
         # The caller's role does not allow it, or its cgroup belongs to a workload.
         error PermissionDenied (reason: string)

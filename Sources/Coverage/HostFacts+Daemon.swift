@@ -119,11 +119,18 @@ extension HostFacts {
                 return Check.Judgement(
                     .partly,
                     "not owned\(why)",
-                    "what a tool that runs as root takes away is put back, and missing until then",
+                    lossWithoutOwner,
                     mend: mend,
                 )
             }
         }
+    }
+
+    /// What becomes of what others take out of a table that nobody owns.
+    var lossWithoutOwner: String {
+        let what = "what a tool that runs as root takes away"
+        if case .unreachable = daemon { return "\(what) is gone until a daemon starts" }
+        return "\(what) is put back, and missing until then"
     }
 
     /// Why nobody owns the table, and what to do about it.

@@ -76,7 +76,7 @@ extension HostFacts {
                 : Check.Judgement(
                     .partly,
                     "no table flags owner and persist",
-                    "what a tool that runs as root takes away is put back, and missing until then",
+                    lossWithoutOwner,
                     mend: "Linux 6.9 or later",
                 )
         }

@@ -1,4 +1,5 @@
 internal import Broker
+internal import Control
 internal import Crypto
 internal import Model
 internal import Netfilter
@@ -40,11 +41,25 @@ package enum Boot {
         Log.info("table inet \(Layout.table): everything is denied until the daemon serves")
     }
 
-    /// Takes the table away, for a host that egressd leaves; refused while a daemon owns it.
-    package static func open() throws {
-        try Table().remove()
+    /// Takes the table away, for a host that egressd leaves; refused while a daemon runs, which would put it back.
+    package static func open(configurationPath: String) throws {
+        let loader = PolicyLoader(resolveUser: Users.uid)
+        let configuration = (try? loader.loadConfiguration(configurationPath)) ?? HostConfiguration()
+        guard !answers(configuration.control) else { throw StartError(runs) }
+        do throws(NetfilterError) {
+            try Table().remove()
+        } catch {
+            // Whoever has the right may do everything but change a table that somebody else owns.
+            let isOwned = error.code == NetfilterError.notPermitted && Capability.netAdmin.isEffective == true
+            throw isOwned ? StartError(runs) : error
+        }
         Log.info("table inet \(Layout.table) is gone: nothing is refused any more")
     }
+
+    private static let runs = "the daemon runs, or is about to: systemctl stop egressd first"
+
+    /// Whether a daemon listens at its control socket.
+    private static func answers(_ path: String) -> Bool { (try? ControlClient(path: path)) != nil }
 
     private static func configuration(_ path: String) -> HostConfiguration {
         do throws(PolicyErrors) {

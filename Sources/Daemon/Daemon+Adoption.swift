@@ -66,7 +66,8 @@ extension Daemon {
         }
         let count = broker.policies.workloads.count
         Log.info(
-            "policy in force: \(count) workload\(count == 1 ? "" : "s"), \(grants.count) grants, mode \(configuration.mode)"
+            "policy in force: \(count) workload\(count == 1 ? "" : "s"), "
+                + "\(grants.count) grant\(grants.count == 1 ? "" : "s"), mode \(configuration.mode)",
         )
     }
 

@@ -10,14 +10,19 @@ extension Daemon {
     /// The longest approval: a year.
     ///
     /// What is needed for longer belongs in the policy.
-    private static let longestGrant: Int64 = 366 * 86_400
+    private static let longestGrant: Int64 = longestDays * 86_400
+    private static let longestDays: Int64 = 366
 
     func approve(_ call: ControlCall) {
         guard let request = call.parameters["request"]?.integer else { return call.fail(.invalidParameter("request")) }
-        guard let seconds = call.parameters["seconds"]?.integer, (1...Self.longestGrant).contains(seconds) else {
+        guard let seconds = call.parameters["seconds"]?.integer, seconds > 0 else {
             return call.fail(.invalidParameter("seconds"))
         }
-        var ports = Broker.defaultPorts
+        guard seconds <= Self.longestGrant else {
+            let limit = "an approval lasts at most \(Self.longestDays) days"
+            return call.fail(.invalidRequest(reason: "\(limit); what is needed for longer belongs in the policy"))
+        }
+        var ports: Set<ServicePort>?
         if let given = call.parameters["ports"]?.array {
             guard let read = ServicePort.read(given.compactMap(\.string)), given.allSatisfy({ $0.string != nil }) else {
                 return call.fail(.invalidParameter("ports"))
@@ -27,9 +32,7 @@ extension Daemon {
         var application: ApplicationProtocol?
         if let text = call.parameters["protocol"]?.string {
             application = ApplicationProtocol(rawValue: text)
-            guard let application, ports.allSatisfy({ application.transport ?? $0.transport == $0.transport }) else {
-                return call.fail(.invalidParameter("protocol"))
-            }
+            guard application != nil else { return call.fail(.invalidParameter("protocol")) }
         }
         let before = broker
         let result = broker.approve(

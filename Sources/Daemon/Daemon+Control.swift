@@ -37,7 +37,13 @@ extension Daemon {
         case "Revoke": revoke(call)
         case "Reload":
             switch reload(actor: actor(call.peer)) {
-            case .loaded(let count): call.reply(["workloads": .integer(Int64(count))])
+            case .loaded(let count):
+                let warnings = configurationWarnings
+                call.reply(
+                    JSON(present: [
+                        "workloads": .integer(Int64(count)), "warnings": warnings.isEmpty ? nil : JSON(warnings),
+                    ]),
+                )
             case .refused(let errors): call.fail(.reloadFailed(errors: errors))
             }
         case "Log": log(call)
@@ -73,6 +79,7 @@ extension Daemon {
     func actor(_ peer: Peer) -> String { Users.name(peer.uid) ?? "uid \(peer.uid)" }
 
     private func status() -> JSON {
+        lookForMissingRoles()
         let health = store.health
         var warnings = self.warnings.values.sorted() + broker.policies.warnings.map(\.description)
         if let error = health.lastError { warnings.append("the record cannot be written: \(error)") }
@@ -144,16 +151,28 @@ extension Daemon {
 
     private func names(_ call: ControlCall) {
         let (now, wall) = (Clock.now(), Clock.wall())
-        var left = broker.pinSummaries(of: call.parameters["workload"]?.string)[...]
+        let workload = call.parameters["workload"]?.string
+        let warning = missing(workload)
+        var left = broker.pinSummaries(of: workload)[...]
         let size = call.wantsMore ? 500 : 10_000
         var isFirst = true
         call.reply(inParts: {
             guard isFirst || !left.isEmpty else { return nil }
-            isFirst = false
+            defer { isFirst = false }
             let part = left.prefix(size)
             left = left.dropFirst(size)
-            return ["names": .array(part.map { Self.describe($0, now, wall) })]
+            return JSON(present: [
+                "names": .array(part.map { Self.describe($0, now, wall) }), "warning": isFirst ? JSON(warning) : nil,
+            ])
         })
+    }
+
+    /// What to say of a workload that is asked for and not in force: its name may be misspelt.
+    ///
+    /// The record may have it all the same.
+    private func missing(_ workload: String?) -> String? {
+        guard let workload, broker.policies[workload] == nil else { return nil }
+        return "no workload \(TextError.quote(workload)) in force"
     }
 
     private static func describe(_ pin: PinSummary, _ now: Instant, _ wall: WallTime) -> JSON {
@@ -228,6 +247,11 @@ extension Daemon {
             filter.since = Clock.wall() + .seconds(-min(max(0, seconds), 1 << 31))
         }
         filter.workload = parameters["workload"]?.string
+        if let text = parameters["name"]?.string {
+            // The record has the canonical text.
+            guard let name = try? DomainName(text) else { return call.fail(.invalidParameter("name")) }
+            filter.name = name.text
+        }
         if let text = parameters["verdict"]?.string {
             guard let verdict = Verdict(rawValue: text) else { return call.fail(.invalidParameter("verdict")) }
             filter.verdicts = [verdict]
@@ -238,7 +262,8 @@ extension Daemon {
         )
         let follows = parameters["follow"]?.bool ?? false
         do {
-            let warning = flushForReader()
+            let warnings = [missing(filter.workload), flushForReader()].compactMap(\.self)
+            let warning = warnings.isEmpty ? nil : warnings.joined(separator: "; ")
             let events = try store.events(matching: filter)
             guard call.wantsMore else {
                 return call.reply(Self.reply(events.suffix(Self.linesPerReply), warning))

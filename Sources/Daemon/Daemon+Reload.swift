@@ -36,6 +36,7 @@ extension Daemon {
             return .refused(errors)
         }
         var kept = configuration
+        var unchanged: [String] = []
         for (name, differs) in [
             ("control", kept.control != self.configuration.control), ("state", kept.state != self.configuration.state),
             ("queue", kept.queue != self.configuration.queue), ("mode", kept.mode != self.configuration.mode),
@@ -43,8 +44,9 @@ extension Daemon {
             ("dns: port", kept.dnsPort != self.configuration.dnsPort),
             ("owner", kept.owner != self.configuration.owner),
         ] where differs {
-            Log.warning("\(configurationPath): '\(name)' changes only with a restart")
+            unchanged.append("'\(name)'")
         }
+        noteUnchanged(unchanged)
         // What is built into the table, or opened at start, stays as it is until then.
         kept.control = self.configuration.control
         kept.state = self.configuration.state
@@ -59,6 +61,7 @@ extension Daemon {
         let candidate = Self.settings(kept, broker.settings.daemonCgroup)
         let upstreamsDiffer = kept.dnsServers != self.configuration.dnsServers
         self.configuration = kept
+        watchRoles()
         largestTransaction = (0, Instant.Span(nanoseconds: 0))
         perform(broker.load(policies, candidate, at: now))
         if upstreamsDiffer { names?.setUpstreams(Self.upstreams(kept)) }
@@ -74,8 +77,38 @@ extension Daemon {
             for warning in policies.warnings { Log.warning("\(warning)") }
             Self.warnOfHiddenPrograms(policies)
         }
-        note(.allow, actor, "\(count) workloads in force")
+        note(.allow, actor, "\(count) workload\(count == 1 ? "" : "s") in force")
         return .loaded(count)
+    }
+
+    /// What of the configuration is not in force, and will be with the next start: said until it is, or is as it was.
+    private func noteUnchanged(_ keys: [String]) {
+        guard !keys.isEmpty else { return warnings[Self.unchanged] = nil }
+        let list = keys.joined(separator: ", ")
+        let problem =
+            "\(configurationPath): \(list) change\(keys.count == 1 ? "s" : "") only with a restart "
+            + "(systemctl restart egressd)"
+        Log.warning(problem)
+        warnings[Self.unchanged] = problem
+    }
+
+    /// The warnings' keys.
+    private static let unchanged = "restart"
+    private static let roles = "roles"
+
+    /// What whoever reloads should know of the configuration at once.
+    var configurationWarnings: [String] { [Self.unchanged, Self.roles].compactMap { warnings[$0] } }
+
+    /// Whether the groups of the roles are there: without one nobody has its role, and nothing else would tell.
+    func watchRoles() {
+        let groups = [configuration.approverGroup, configuration.viewerGroup].compactMap(\.self)
+        let missing = groups.filter { Users.gid(ofGroup: $0) == nil }.map { "no group '\($0)'" }
+        warn(Self.roles, missing.isEmpty ? nil : "roles: there is \(missing.joined(separator: " and "))")
+    }
+
+    /// A group that was missing may have come since, with the directory service at a boot: what is warned of is true still.
+    func lookForMissingRoles() {
+        if warnings[Self.roles] != nil { watchRoles() }
     }
 
     private func note(_ verdict: Verdict, _ actor: String, _ message: String) {

@@ -156,6 +156,7 @@ package final class Daemon {
         ruleset = try RulesetGuard(self)
         handOver()
         try adopt()
+        watchRoles()
         started = Clock.wall()
         loaded = started
     }

@@ -47,7 +47,7 @@ extension Expectation.Subject {
         _ text: String,
     ) throws(TextError) -> (subject: Expectation.Subject, port: UInt16, transport: Transport) {
         let quoted = TextError.quote(text)
-        guard let colon = text.utf8.lastIndex(of: UInt8(ascii: ":")) else {
+        guard let colon = text.utf8.lastIndex(of: UInt8(ascii: ":")), text.utf8.last != UInt8(ascii: "]") else {
             throw TextError("\(quoted) has no port; write it like packages.example.org:443 or [2001:db8::1]:443")
         }
         let spec = try PortSpec(String(text[text.utf8.index(after: colon)...]))

@@ -16,7 +16,7 @@ package struct ConfigurationReader {
     /// Made for whatever bytes come: it never traps.
     package static func read(_ bytes: [UInt8], file: String) throws(PolicyErrors) -> HostConfiguration {
         let root: YAMLNode
-        do { root = try YAMLReader.read(bytes, file: file) } catch { throw PolicyErrors([error]) }
+        do { root = try YAMLReader.read(bytes, file: file, mayBeEmpty: true) } catch { throw PolicyErrors([error]) }
         var reader = ConfigurationReader(report: Report(file: file))
         let configuration = reader.configuration(root)
         guard reader.report.errors.isEmpty else { throw PolicyErrors(reader.report.errors) }

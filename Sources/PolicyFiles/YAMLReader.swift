@@ -14,13 +14,15 @@ import Model
     private let parser: UnsafeMutablePointer<yaml_parser_t>
 
     /// Reads the document; throws the first thing that makes it unreadable.
-    static func read(_ bytes: [UInt8], file: String) throws(PolicyFileError) -> YAMLNode {
+    ///
+    /// One without content is a mapping without keys where every key may be left out, and an error elsewhere.
+    static func read(_ bytes: [UInt8], file: String, mayBeEmpty: Bool = false) throws(PolicyFileError) -> YAMLNode {
         guard bytes.count <= sizeLimit else {
             throw PolicyFileError(file: file, message: "the file has more than 1 MiB; split it")
         }
         try checkText(bytes, file: file)
         return try unsafe bytes.withUnsafeBufferPointer { (buffer) throws(PolicyFileError) in
-            try unsafe YAMLReader(buffer, file: file).document()
+            try unsafe YAMLReader(buffer, file: file).document(mayBeEmpty: mayBeEmpty)
         }
     }
 
@@ -41,11 +43,12 @@ import Model
         unsafe parser.deallocate()
     }
 
-    private borrowing func document() throws(PolicyFileError) -> YAMLNode {
+    private borrowing func document(mayBeEmpty: Bool) throws(PolicyFileError) -> YAMLNode {
         // The stream's beginning, then the document's.
         _ = try next()
         let begin = try next()
         guard begin.type == YAML_DOCUMENT_START_EVENT else {
+            if mayBeEmpty { return YAMLNode(mark: begin.mark, content: .mapping([])) }
             throw PolicyFileError(file: file, message: "the file is empty; write at least its required keys")
         }
         let root = try node(try next(), depth: 1)
@@ -54,7 +57,7 @@ import Model
         guard end.type == YAML_STREAM_END_EVENT else {
             throw error(end.mark, "a second document begins here; write one file for each")
         }
-        return root
+        return mayBeEmpty && root.isNull ? YAMLNode(mark: root.mark, content: .mapping([])) : root
     }
 
     private borrowing func node(_ event: Event, depth: Int) throws(PolicyFileError) -> YAMLNode {

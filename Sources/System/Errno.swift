@@ -31,9 +31,11 @@ package struct Errno: Error, Hashable, Sendable {
 }
 
 extension Errno: CustomStringConvertible {
+    /// `Operation not permitted`.
+    package var text: String { unsafe String(bytes: 256) { unsafe clx_error_text(code, $0, $1) } ?? "" }
+
     /// `EPERM: Operation not permitted`.
     package var description: String {
-        let text = unsafe String(bytes: 256) { unsafe clx_error_text(code, $0, $1) } ?? ""
         guard let name = unsafe clx_error_name(code) else { return "error \(code): \(text)" }
         return unsafe "\(String(cString: name)): \(text)"
     }

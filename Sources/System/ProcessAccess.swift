@@ -29,14 +29,8 @@ package struct ProcessAccess: Hashable, Sendable {
     /// Whether it shows the processes of other users at all.
     package var showsOthers: Bool { sockets >= 0 || Self.mayReadEverything }
 
-    /// Whether the file's bits are no bar (capabilities(7): CAP_DAC_READ_SEARCH is bit 2).
-    private static var mayReadEverything: Bool {
-        guard let text = try? SmallFile.read("/proc/thread-self/status", limit: 4096),
-            let line = text.split(separator: "\n").first(where: { $0.hasPrefix("CapEff:") }),
-            let set = line.split(whereSeparator: \.isWhitespace).last.flatMap({ UInt64($0, radix: 16) })
-        else { return false }
-        return set & 1 << 2 != 0
-    }
+    /// Whether the file's bits are no bar.
+    private static var mayReadEverything: Bool { Capability.readSearch.isEffective ?? false }
 
     /// The bytes of a process's environment, at most `limit`; empty when they cannot be read.
     func environment(of pid: Int32, _ process: clx_process, in directory: Int32, limit: Int) -> [UInt8] {

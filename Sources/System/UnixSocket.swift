@@ -99,6 +99,12 @@ package enum UnixSocket {
         try Errno.check(clx_set_receive_timeout(socket, milliseconds))
     }
 
+    /// Waits until something can be received, or the other side is gone; false when nobody reads any more what is written to
+    /// `output`.
+    package static func awaitInput(on socket: Int32, whileRead output: Int32) throws(Errno) -> Bool {
+        try Errno.check(clx_await_input(socket, output)) != 0
+    }
+
     /// Two connected sockets, non-blocking.
     package static func pair() throws(Errno) -> [Int32] {
         var first: Int32 = -1

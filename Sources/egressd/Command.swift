@@ -1,5 +1,6 @@
 internal import Daemon
 internal import Glibc
+internal import Model
 internal import System
 
 /// The command line: `egressd COMMAND …`.
@@ -22,11 +23,9 @@ enum Command {
                 complain(Help.top)
                 return Status.usage
             case "--help", "-h", "help":
-                print(Help.top)
-                return Status.done
+                return try help(words.dropFirst())
             case "version", "--version":
-                print("egressd \(Daemon.version)")
-                return Status.done
+                return try version(words.dropFirst())
             case "run":
                 _ = arguments.next()
                 return try run(&arguments)
@@ -57,6 +56,31 @@ enum Command {
         }
     }
 
+    /// `help`, and `help COMMAND`.
+    private static func help(_ words: ArraySlice<String>) throws -> Int32 {
+        guard let word = words.first, words.count > 1 || !["help", "--help", "-h"].contains(word) else {
+            print(Help.top)
+            return Status.done
+        }
+        guard let text = Help.commands[word] else { throw UsageError("unknown command '\(word)'") }
+        guard words.count == 1 else { throw UsageError("unknown argument '\(words[words.startIndex + 1])'") }
+        print(text)
+        return Status.done
+    }
+
+    private static func version(_ words: ArraySlice<String>) throws -> Int32 {
+        var arguments = Arguments(Array(words))
+        if arguments.flag("--help") || arguments.flag("-h") {
+            print(Help.version)
+            return Status.done
+        }
+        let json = arguments.flag("--json")
+        try arguments.finish()
+        let answer: JSON = ["version": .string(Daemon.version)]
+        print(json ? answer.description : "egressd \(Daemon.version)")
+        return Status.done
+    }
+
     private static func run(_ arguments: inout Arguments) throws -> Int32 {
         if arguments.flag("--help") || arguments.flag("-h") {
             print(Help.run)
@@ -65,6 +89,12 @@ enum Command {
         let path = try arguments.option("--config") ?? "/etc/egressd/egressd.yaml"
         let helper = try arguments.option("--sockets")
         try arguments.finish()
+        // Before anything else fails for the same reason and says it less plainly.
+        guard Capability.netAdmin.isEffective ?? true else {
+            Log.error("CAP_NET_ADMIN is missing: run as root, or with CAP_NET_ADMIN and CAP_SYS_PTRACE")
+            Log.error("not started")
+            return Status.no
+        }
         let daemon: Daemon
         do {
             do { try FileDescriptor.raiseLimit() } catch {
@@ -113,11 +143,31 @@ enum Command {
         let path = try arguments.option("--config") ?? "/etc/egressd/egressd.yaml"
         try arguments.finish()
         guard !undo else {
-            try Boot.open()
+            try Boot.open(configurationPath: path)
             return Status.done
         }
         try Boot.close(configurationPath: path)
         return Status.done
+    }
+
+    /// What became of what was printed.
+    enum Output {
+        case written
+        /// The reader is gone: it has what it wanted.
+        case unread
+        case failed
+    }
+
+    /// Writes out what was printed, and says so when that fails.
+    static func flush() -> Output {
+        do throws(Errno) {
+            try StandardOutput.flush()
+            return .written
+        } catch {
+            guard error != .brokenPipe else { return .unread }
+            complain("egressd: cannot write: \(error.text)")
+            return .failed
+        }
     }
 
     /// Writes to standard error.

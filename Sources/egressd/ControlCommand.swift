@@ -13,8 +13,7 @@ enum ControlCommand {
             return Command.Status.done
         }
         let json = arguments.flag("--json")
-        let environment = unsafe getenv("EGRESSD_SOCKET").map { unsafe String(cString: $0) }
-        let path = try arguments.option("--socket") ?? environment ?? defaultSocket
+        let path = try socket(&arguments)
         guard let command = arguments.next() else {
             Command.complain(Help.control)
             return Command.Status.usage
@@ -31,6 +30,16 @@ enum ControlCommand {
         }
     }
 
+    private static func socket(_ arguments: inout Arguments) throws -> String {
+        if let path = try arguments.option("--socket") {
+            guard !path.isEmpty else { throw UsageError("--socket needs a path") }
+            return path
+        }
+        // As most programs take it, an empty variable is none.
+        let environment = unsafe getenv("EGRESSD_SOCKET").map { unsafe String(cString: $0) } ?? ""
+        return environment.isEmpty ? defaultSocket : environment
+    }
+
     private static func run(_ command: String, _ arguments: inout Arguments, path: String, json: Bool) throws -> Int32 {
         switch command {
         case "status":
@@ -42,9 +51,7 @@ enum ControlCommand {
         case "grants":
             try call("Grants", [:], &arguments, path, json, Tables.grants)
         case "reload":
-            try call("Reload", [:], &arguments, path, json) {
-                print("\($0["workloads"]?.integer ?? 0) workloads in force")
-            }
+            try call("Reload", [:], &arguments, path, json, Tables.reloaded)
         case "names":
             try names(&arguments, path: path, json: json)
         case "approve":
@@ -89,6 +96,7 @@ enum ControlCommand {
         try arguments.finish()
         var names: [JSON] = []
         try ControlClient(path: path).callMore("Names", JSON(present: ["workload": JSON(workload)])) { answer in
+            warn(of: answer)
             names += answer["names"]?.array ?? []
             return true
         }
@@ -112,7 +120,15 @@ enum ControlCommand {
     ) throws {
         try arguments.finish()
         let answer = try ControlClient(path: path).call(method, parameters)
+        // Those of the daemon itself are a part of its status.
+        if method != "Status" { warn(of: answer) }
         if json { print(answer) } else { show(answer) }
+    }
+
+    /// Says what the daemon says besides its answer.
+    private static func warn(of answer: JSON) {
+        let texts = (answer["warnings"]?.array ?? []) + [answer["warning"]].compactMap(\.self)
+        for text in texts.compactMap(\.string) { Command.complain("egressd: \(text)") }
     }
 
     private static func log(_ arguments: inout Arguments, path: String, json: Bool) throws -> Int32 {
@@ -134,12 +150,19 @@ enum ControlCommand {
             "follow": follow ? true : nil, "since": JSON(since), "workload": JSON(workload), "verdict": JSON(verdict),
             "limit": JSON(limit), "name": JSON(name),
         ])
-        try ControlClient(path: path).callMore("Log", parameters) { answer in
-            if let warning = answer["warning"]?.string { Command.complain("egressd: \(warning)") }
+        var output = Command.Output.written
+        // Who follows waits for events, for as long as there is somebody to read them.
+        try ControlClient(path: path).callMore(
+            "Log",
+            parameters,
+            timeout: follow ? 0 : 30_000,
+            whileRead: follow ? STDOUT_FILENO : nil,
+        ) { answer in
+            warn(of: answer)
             for event in answer["events"]?.array ?? [] { print(json ? event.description : Tables.line(event)) }
-            fflush(nil)
-            return true
+            output = Command.flush()
+            return output == .written
         }
-        return Command.Status.done
+        return output == .failed ? Command.Status.no : Command.Status.done
     }
 }

@@ -13,10 +13,23 @@ enum Help {
           egressd policy explain DIR …         may this workload reach that, and why?
           egressd coverage                     what is enforced on this host, and what is not
           egressd ctl COMMAND                  ask and direct the running daemon; see 'egressd ctl --help'
-          egressd version
+          egressd version [--json]
+          egressd help [COMMAND]
 
         Each command has --help. Exit status: 0 done, 1 the answer is no, 2 usage, 3 the daemon cannot be reached,
         4 not permitted.
+        """
+
+    /// What `help COMMAND` prints.
+    static let commands = [
+        "run": run, "sockets": sockets, "boot": boot, "policy": policy, "coverage": coverage, "ctl": control,
+        "version": version,
+    ]
+
+    static let version = """
+        usage: egressd version [--json]
+
+        Says which version this is.
         """
 
     static let run = """
@@ -42,8 +55,8 @@ enum Help {
 
         Puts the ruleset in force without policies and without a daemon, unless it stands already: nothing passes until
         'egressd run' serves. For the time before the network is up; egressd-boot.service does it. Does nothing when the
-        configuration says 'mode: observe'. With --undo the ruleset is taken away and nothing is refused any more; the
-        daemon must not run. Needs root, or CAP_NET_ADMIN.
+        configuration says 'mode: observe'. With --undo the ruleset is taken away and nothing is refused any more; that is
+        refused while the daemon runs. Needs root, or CAP_NET_ADMIN.
         """
 
     static let policy = """
@@ -54,10 +67,11 @@ enum Help {
               As check, and holds every 'expect' line against the policy.
           egressd policy compile [--config FILE] [--elements] DIR
               Prints the table as nft text; with --elements only the sets that the policies fill.
-          egressd policy explain [--json] DIR WORKLOAD DESTINATION
+          egressd policy explain [--json] [--executable PATH] DIR WORKLOAD DESTINATION
               May the workload reach it (203.0.113.9:22, [2001:db8::1]:443/udp, name:443), and what does each rule say?
+              With --executable when this program of it asks; else with the programs that rules are for.
           egressd policy explain --policies DIR --batch
-              Reads lines {"cgroup": "/a/b", "uid": 1000, "to": "203.0.113.9:22/tcp"}, prints a verdict for each.
+              Reads lines {"cgroup": "/a/b", "uid": 1000, "to": "203.0.113.9:22/tcp"}, prints a verdict for each, as JSON.
         """
 
     static let coverage = """

@@ -18,7 +18,9 @@ enum PolicyCommand {
         switch arguments.next() {
         case "check": return try check(&arguments, json: json, testing: false)
         case "test": return try check(&arguments, json: json, testing: true)
-        case "compile": return try compile(&arguments)
+        case "compile":
+            guard !json else { throw UsageError("'policy compile' prints nft text; it has no --json") }
+            return try compile(&arguments)
         case "explain": return try explain(&arguments, json: json)
         case let word?: throw UsageError("unknown command 'policy \(word)'; 'egressd policy --help' lists them")
         case nil:
@@ -103,6 +105,10 @@ enum PolicyCommand {
             try arguments.finish()
             return try explainBatch(load(folder))
         }
+        let program = try arguments.option("--executable")
+        if let program, !program.hasPrefix("/") {
+            throw UsageError("--executable: '\(program)' is no absolute path; write one like /usr/bin/python3.11")
+        }
         let folder = try arguments.next("the folder with the policies")
         let name = try arguments.next("the workload")
         let destination = try arguments.next("the destination")
@@ -116,18 +122,30 @@ enum PolicyCommand {
         } catch {
             throw UsageError("\(error)")
         }
-        let explanation = workload.explain(read.subject, port: read.port, transport: read.transport)
+        let explanation = workload.explain(
+            read.subject,
+            port: read.port,
+            transport: read.transport,
+            executable: program,
+        )
+        show(explanation, json: json)
+        return explanation.verdict == .allow ? Command.Status.done : Command.Status.no
+    }
+
+    private static func show(_ explanation: Explanation, json: Bool) {
         let decision = explanation.decision
+        let executables = explanation.executables
         if json {
             print(
                 JSON(present: [
                     "verdict": .string(explanation.verdict.rawValue), "reason": .string(decision.reason.rawValue),
-                    "rule": JSON(decision.rule),
+                    "rule": JSON(decision.rule), "executables": executables.isEmpty ? nil : JSON(executables),
                     "rules": .array(
                         explanation.lines.map { line in
                             JSON(present: [
                                 "rule": .string(line.rule.name), "deny": .bool(line.isDeny),
                                 "outcome": .string(line.outcome.rawValue), "protocol": JSON(spoken(line)),
+                                "executable": JSON(line.rule.executable),
                             ])
                         },
                     ),
@@ -137,13 +155,24 @@ enum PolicyCommand {
             print(
                 "\(explanation.verdict.rawValue): \(decision.reason.rawValue)"
                     + (decision.rule.map { " (\($0))" } ?? "")
+                    + (executables.isEmpty ? "" : ", for \(executables.joined(separator: " and ")) alone")
             )
             for line in explanation.lines {
-                let protocolName = spoken(line).map { " \($0)" } ?? ""
-                print("  \(line.isDeny ? "deny " : "allow") \(line.rule.name): \(line.outcome.rawValue)\(protocolName)")
+                let rule = "\(line.isDeny ? "deny " : "allow") \(line.rule.name)"
+                print("  \(rule): \(line.outcome.rawValue)\(wanted(line))")
             }
         }
-        return explanation.verdict == .allow ? Command.Status.done : Command.Status.no
+    }
+
+    /// What a rule wants besides the destination.
+    private static func wanted(_ line: Explanation.Line) -> String {
+        let protocolName = spoken(line).map { " \($0)" } ?? ""
+        guard let program = line.rule.executable else { return protocolName }
+        switch line.outcome {
+        case .needsExecutable, .otherExecutable: return " \(program)"
+        case .needsProtocol, .covers: return "\(protocolName), for \(program) alone"
+        case .otherPort, .otherDestination: return ""
+        }
     }
 
     /// What must be spoken where a rule covers the destination; nil where anything may be.
@@ -153,14 +182,21 @@ enum PolicyCommand {
 
     /// Who would be asked for, and what the evaluator says, for each line of standard input.
     private static func explainBatch(_ policies: PolicySet) throws -> Int32 {
+        var number = 0
         while let line = readLine() {
+            number += 1
             guard !line.isEmpty else { continue }
-            let question = try JSON.parse(line)
+            let question: JSON
+            do {
+                question = try JSON.parse(line)
+            } catch {
+                throw UsageError("line \(number): \(error)")
+            }
             guard let cgroup = question["cgroup"]?.string, let text = question["to"]?.string,
                 let destination = Self.destination(text)
             else {
                 throw UsageError(
-                    "not a question: \(line); write {\"cgroup\": …, \"uid\": …, \"to\": \"ADDRESS:PORT/tcp\"}"
+                    "line \(number): not a question: \(line); write {\"cgroup\": …, \"uid\": …, \"to\": \"ADDRESS:PORT/tcp\"}"
                 )
             }
             let uid = question["uid"]?.integer.flatMap { UInt32(exactly: $0) }

@@ -33,7 +33,7 @@ enum Tables {
 
     static func requests(_ answer: JSON) {
         table(
-            ["REQUEST", "WORKLOAD", "DESTINATION", "VERDICT", "REASON", "COUNT", "LAST", "PROGRAM", "FINDING"],
+            ["REQUEST", "WORKLOAD", "DESTINATION", "VERDICT", "REASON", "COUNT", "LAST (UTC)", "PROGRAM", "FINDING"],
             (answer["requests"]?.array ?? []).map { request in
                 [
                     text(request["request"]), text(request["workload"]),
@@ -50,7 +50,7 @@ enum Tables {
 
     static func grants(_ answer: JSON) {
         table(
-            ["GRANT", "WORKLOAD", "DESTINATION", "EXPIRES", "BY", "REASON"],
+            ["GRANT", "WORKLOAD", "DESTINATION", "EXPIRES (UTC)", "BY", "REASON"],
             (answer["grants"]?.array ?? []).map { grant in
                 [
                     text(grant["grant"]), text(grant["workload"]), destination(grant["destination"]),
@@ -63,7 +63,7 @@ enum Tables {
 
     static func names(_ answer: JSON) {
         table(
-            ["WORKLOAD", "NAME", "ADDRESS", "AGE", "EXPIRES"],
+            ["WORKLOAD", "NAME", "ADDRESS", "AGE", "EXPIRES (UTC)"],
             (answer["names"]?.array ?? []).map { name in
                 [
                     text(name["workload"]), text(name["name"]), text(name["address"]), age(name["age"]),
@@ -72,6 +72,11 @@ enum Tables {
             },
             empty: "no names",
         )
+    }
+
+    static func reloaded(_ answer: JSON) {
+        let count = answer["workloads"]?.integer ?? 0
+        print("\(count) workload\(count == 1 ? "" : "s") in force")
     }
 
     static func approved(_ grant: JSON) {
@@ -86,7 +91,7 @@ enum Tables {
         let verdict = event["verdict"]?.string ?? ""
         let colour = ["deny": "31", "hold": "33", "observe": "33", "allow": "32"][verdict]
         let shown = coloured ? colour.map { "\u{1b}[\($0)m\(verdict)\u{1b}[0m" } ?? verdict : verdict
-        var parts = [time(event["time"]), text(event["kind"])]
+        var parts = [time(event["time"]) + "Z", text(event["kind"])]
         if !verdict.isEmpty { parts.append(shown) }
         if let reason = event["reason"]?.string { parts.append(reason) }
         if let workload = event["workload"]?.string { parts.append(workload) }

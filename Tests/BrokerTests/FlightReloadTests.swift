@@ -170,6 +170,23 @@ struct FlightReloadTests {
         return (scenario, try Client(FlightTests.address), grant)
     }
 
+    @Test func aProtocolIsApprovedForItsTransportAlone() throws {
+        var (scenario, _, grant) = try Self.granted(nil)
+        let id = try #require(grant.request)
+        let both = [Transport.tcp, .udp].map { ServicePort(transport: $0, port: 8443) }
+        for (ports, application, needed) in [
+            (nil, .quic, "quic is not spoken over tcp: it needs --ports 443/udp"),
+            (Set(both), .tls, "tls is not spoken over udp: it needs --ports 8443/tcp"),
+        ] as [(Set<ServicePort>?, ApplicationProtocol, String)] {
+            guard case .failure(let error) = scenario.approve(id, ports: ports, application: application) else {
+                Issue.record("approved what nobody can speak")
+                continue
+            }
+            #expect(error.description == needed)
+        }
+        #expect(try scenario.approve(id, ports: Set(both), application: .any).get().0.ports == Set(both))
+    }
+
     @Test func anApprovedNameIsToBeProvedByTLS() throws {
         var (scenario, client, grant) = try Self.granted(nil)
         let actions = try scenario.say(FirstBytes.tls("mirror.example.org"), of: client)

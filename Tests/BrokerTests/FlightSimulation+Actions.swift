@@ -197,10 +197,11 @@ extension FlightSimulation {
 
     mutating func approve() {
         guard let request = broker.requestSummaries.randomElement(using: &random) else { return }
+        let application = random.pick([nil, .any, .tls, .ssh] as [ApplicationProtocol?])
         let result = broker.approve(
             request: request.id,
             for: .seconds(random.pick([1, 30])),
-            application: random.pick([nil, .any, .tls, .ssh]),
+            application: request.subject.name == nil ? nil : application,
             reason: nil,
             actor: "root",
             at: now,

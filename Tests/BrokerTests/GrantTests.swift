@@ -71,6 +71,26 @@ struct GrantTests {
         #expect(error(4) == .inbound)
     }
 
+    @Test func anAddressIsApprovedForThePortThatWasAskedForAlone() throws {
+        var (scenario, destination) = try Self.denied()
+        let own = ServicePort(transport: .tcp, port: 22)
+        let others: [(Set<ServicePort>?, ApplicationProtocol?)] = [
+            ([ServicePort(transport: .tcp, port: 2222)], nil), ([ServicePort(transport: .udp, port: 22)], nil),
+            ([own, ServicePort(transport: .tcp, port: 2222)], nil), (nil, .ssh), ([own], .tls), (nil, .quic),
+        ]
+        for (ports, application) in others {
+            guard case .failure(let error) = scenario.approve(1, ports: ports, application: application) else {
+                Issue.record("approved for something else")
+                continue
+            }
+            #expect(error == .forNames(1, destination))
+            #expect(error.description.hasPrefix("request 1 is for 203.0.113.9:22/tcp; --ports"))
+        }
+        #expect(scenario.broker.grants.isEmpty)
+        let (grant, _) = try scenario.approve(1, ports: [own], application: .any).get()
+        #expect(grant.ports.isEmpty && grant.application == nil)
+    }
+
     @Test func revocationCuts() throws {
         var (scenario, destination) = try Self.denied()
         let (grant, approved) = try scenario.approve(1).get()

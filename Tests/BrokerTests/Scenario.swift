@@ -114,11 +114,13 @@ struct Scenario {
     mutating func approve(
         _ request: Int64,
         seconds: Int64 = 60,
+        ports: Set<ServicePort>? = nil,
         application: ApplicationProtocol? = nil,
     ) -> Result<(Grant, [BrokerAction]), GrantError> {
         broker.approve(
             request: request,
             for: .seconds(seconds),
+            ports: ports,
             application: application,
             reason: "a reason",
             actor: "root",

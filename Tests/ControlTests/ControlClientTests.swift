@@ -91,6 +91,34 @@ import Testing
         #expect(throws: ControlError.self) { try second.call("Status") }
     }
 
+    @Test func oneOfSeveralRepliesIsNotWaitedForForEver() throws {
+        let server = try RunningServer("half") { call, _ in call.replyContinues(["n": 1]) }
+        let client = try ControlClient(path: server.path)
+        var replies = 0
+        #expect(throws: ControlError.unreachable(path: server.path, reason: "it does not answer")) {
+            try client.callMore("Log", timeout: 20) { _ in
+                replies += 1
+                return true
+            }
+        }
+        #expect(replies == 1)
+    }
+
+    @Test func nobodyWaitsForWhatIsReadNoMore() throws {
+        let server = try RunningServer("follow") { call, _ in call.replyContinues(["n": 1]) }
+        let client = try ControlClient(path: server.path)
+        var pipe: [Int32] = [-1, -1]
+        #expect(unsafe Glibc.pipe(&pipe) == 0)
+        defer { close(pipe[1]) }
+        var replies = 0
+        try client.callMore("Log", timeout: 0, whileRead: pipe[1]) { _ in
+            replies += 1
+            // As head(1) does it, after the first line.
+            return close(pipe[0]) == 0
+        }
+        #expect(replies == 1)
+    }
+
     @Test func anAnswerThatIsNoVarlinkIsMalformed() throws {
         let path = "/tmp/egressd-test-\(getpid())-malformed.sock"
         let listener = try UnixSocket.listen(at: path, permissions: 0o600, backlog: 1)

@@ -261,6 +261,19 @@ import Testing
         #expect(facts.check("daemon.warnings")?.detail == warnings.joined(separator: "; "))
     }
 
+    @Test func nothingIsPutBackWithoutADaemon() throws {
+        var facts = try Hosts.closed()
+        facts.table = .known(TableFacts(isOwned: false, persists: false))
+        facts.features.ownedTables = .known(false)
+        let ids = ["daemon.ownership", "kernel.owned-tables"]
+        for id in ids { #expect(facts.check(id)?.consequence?.contains("is put back") == true, "\(id)") }
+        facts.daemon = .refused("Status is for root")
+        for id in ids { #expect(facts.check(id)?.consequence?.contains("is put back") == true, "\(id)") }
+        facts.daemon = .unreachable("nobody listens there")
+        for id in ids { #expect(facts.check(id)?.consequence?.contains("gone until a daemon starts") == true, "\(id)") }
+        #expect(!CoverageReport(facts).text().contains("put back"))
+    }
+
     @Test func whatACapabilityLeadsToIsTold() throws {
         var facts = try Hosts.closed()
         facts.processes = .known(Processes(actors: [Hosts.actor(capabilities: 1 << 2 | 1 << 31)]))

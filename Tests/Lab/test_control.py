@@ -97,6 +97,57 @@ def test_a_grant_is_checked_before_it_is_made(started, ground, job):
     assert "secrets" in output + errors
 
 
+def test_a_reload_says_what_only_a_restart_changes(started):
+    plain = started.ctl("reload", json_output=False, check=False)
+    assert plain == (0, "1 workload in force\n", ""), "the policy has one"
+    started.configure(mode="observe", queue=8200, owner="off")
+    problem = f"{started.configuration}: 'queue', 'mode', 'owner' change only with a restart (systemctl restart egressd)"
+    assert started.ctl("reload", json_output=False, check=False) == (0, "1 workload in force\n", f"egressd: {problem}\n")
+    assert started.ctl("reload") == {"workloads": 1, "warnings": [problem]}
+    assert started.ctl("status")["warnings"] == [problem] and started.ctl("status")["mode"] == "enforce"
+    assert problem in started.log()
+    # Another mistake leaves what is in force, and what is said of it.
+    (started.policies / "bad.yaml").write_text("nonsense\n")
+    assert started.ctl("reload", check=False)[0] == 1
+    (started.policies / "bad.yaml").unlink()
+    assert started.ctl("status")["warnings"] == [problem]
+    started.configure()
+    assert started.ctl("reload") == {"workloads": 1} and started.ctl("status")["warnings"] == []
+
+
+def test_a_role_whose_group_is_not_there(daemon, ground):
+    from conftest import job_policy
+
+    daemon.configure(roles={"approver": "nosuchgroup", "viewer": "games"})
+    daemon.start({"job": job_policy(ground, IPV4)})
+    problem = "roles: there is no group 'nosuchgroup'"
+    assert problem in daemon.log() and daemon.ctl("status")["warnings"] == [problem]
+    assert daemon.ctl("reload", json_output=False, check=False)[2] == f"egressd: {problem}\n"
+    daemon.configure(roles={"approver": "nosuchgroup", "viewer": "norsuch"})
+    daemon.reload()
+    assert daemon.ctl("status")["warnings"] == [f"{problem} and no group 'norsuch'"]
+    daemon.configure(roles={"approver": "staff"})
+    assert daemon.ctl("reload") == {"workloads": 1} and daemon.ctl("status")["warnings"] == []
+
+
+def test_an_approval_opens_what_was_asked_for_alone(started, job):
+    request = str(started.request_for(IPV4.stranger, 443)["request"])
+
+    def approve(*words):
+        return started.ctl("approve", request, "--for", "1h", *words, check=False)
+
+    for words in (["--ports", "8443"], ["--protocol", "tls"], ["--ports", "443/udp"], ["--ports", "443,22"]):
+        status, output, errors = approve(*words)
+        assert (status, output) == (1, ""), words
+        where = f"request {request} is for {IPV4.stranger}:443/tcp"
+        assert f"{where}; --ports and --protocol are for requests by name" in errors
+    status, _, errors = started.ctl("approve", request, "--for", "36500d", check=False)
+    assert status == 1 and "at most 366 days; what is needed for longer belongs in the policy" in errors
+    assert started.ctl("grants")["grants"] == []
+    assert approve("--ports", "443/tcp", "--protocol", "any")[0] == 0
+    assert job.tcp(IPV4.stranger, 443)["ok"]
+
+
 def test_a_foreign_varlink_client(started):
     """The varlink package from PyPI lists the interfaces and calls."""
     code = """

@@ -87,6 +87,25 @@ def test_a_name_that_no_rule_allows_is_refused_without_a_packet(ground, daemon, 
     assert "evil.example" in daemon.ctl("requests", json_output=False)
 
 
+def test_the_log_of_one_name_has_no_other(ground, daemon, world, asker, job, site):
+    world.set((NAME, site.type, 300, [site.first]))
+    daemon.start({"job": named_policy(ground, NAME)})
+    resolve(asker, site, NAME)
+    assert job.tcp(site.first, 443)["ok"]
+    for name in ("evil.example", "worse.example"):
+        assert code(ask(asker, site, name)) == "REFUSED"
+        assert_refused(daemon, name)
+    assert refused(job.tcp(site.unknown, 443))
+    wait_named(daemon, NAME, to=site.first, port=443)
+    for name in ("evil.example", "Evil.Example.", NAME):
+        for words in ((), ("--since", "1h"), ("--limit", "50")):
+            names = {event["destination"]["name"] for event in daemon.ctl("log", "--name", name, *words)}
+            assert names == {name.lower().rstrip(".")}, (name, words)
+    assert daemon.ctl("log", "--name", "nobody.example") == []
+    status, output, errors = daemon.ctl("log", "--name", "evil.example", "--verdict", "allow", check=False)
+    assert (status, output) == (0, ""), errors
+
+
 def test_a_name_is_approved_and_revoked_like_an_address(ground, daemon, world, asker, job, site):
     world.set(("new.example", site.type, 300, [site.first]), ("other.example", site.type, 300, [site.second]))
     daemon.start({"job": named_policy(ground, NAME)})

@@ -48,6 +48,14 @@ struct LoaderTests {
         #expect(folder?.description == "/: is not a regular file")
     }
 
+    @Test(arguments: ["", "\n", "# mode: observe\n# owner: off\n", "---\n", "--- # nothing\n...\n"])
+    func everyKeyOfTheConfigurationMayBeLeftOut(_ text: String) throws {
+        var expected = HostConfiguration()
+        expected.path = "c.yaml"
+        #expect(try ConfigurationReader.read(Array(text.utf8), file: "c.yaml") == expected)
+        #expect(throws: PolicyErrors.self) { try PolicyReader.read(Array(text.utf8), file: "p.yaml") { _ in nil } }
+    }
+
     @Test func everyKeyOfTheConfiguration() throws {
         try Fixtures.withFolder { folder in
             let text = """

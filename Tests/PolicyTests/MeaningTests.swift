@@ -71,6 +71,28 @@ struct MeaningTests {
         )
     }
 
+    @Test func explanationNamesThePrograms() throws {
+        let fetch = try Make.rule("fetch", to: ["10.0.0.1"], executable: "/usr/bin/fetch")
+        let tls = try Make.rule("tls", to: ["10.0.0.1"], application: .tls, executable: "/usr/bin/curl")
+        let plain = try Make.rule("plain", to: ["10.0.0.1"], ports: ["80"])
+        var workload = try Make.workload(allow: [fetch, tls, plain])
+        func explain(_ port: UInt16, _ executable: String? = nil) -> Explanation {
+            workload.explain(.address(.v4(0x0a00_0001)), port: port, executable: executable)
+        }
+        #expect(explain(443).lines.map(\.outcome) == [.needsExecutable, .needsProtocol, .otherPort])
+        #expect(explain(443).executables == ["/usr/bin/curl", "/usr/bin/fetch"])
+        #expect(explain(80).lines.map(\.outcome) == [.needsExecutable, .needsProtocol, .covers])
+        #expect(explain(80).executables == [], "any program may")
+        let known = explain(443, "/usr/bin/fetch")
+        #expect(known.lines.map(\.outcome) == [.covers, .otherExecutable, .otherPort])
+        #expect(known.verdict == .allow && known.executables == [])
+        let other = explain(443, "/usr/bin/ssh")
+        #expect((other.verdict, other.decision.reason) == (.deny, .wrongExecutable))
+        #expect(other.executables == [])
+        workload.deny = [try Make.rule("never", to: ["10.0.0.1"])]
+        #expect(explain(443).executables == [])
+    }
+
     @Test func warnings() throws {
         var workload = try policy()
         workload.allow.append(try Make.rule("loose", to: ["a.example"]))

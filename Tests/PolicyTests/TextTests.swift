@@ -68,4 +68,10 @@ struct TextTests {
     func expectationsRefused(_ text: String) {
         #expect(throws: TextError.self) { try Expectation.Subject.read(text) }
     }
+
+    @Test(arguments: ["a.example", "[2001:db8::1]", "10.0.0.1"])
+    func anExpectationWithoutAPortSaysSo(_ text: String) {
+        let error = #expect(throws: TextError.self) { try Expectation.Subject.read(text) }
+        #expect(error?.description.hasPrefix("'\(text)' has no port") == true)
+    }
 }

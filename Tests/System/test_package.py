@@ -49,7 +49,7 @@ def test_every_command_has_a_page_that_says_what_help_says(egressd, tree):
         for word in re.findall(r"--[a-z]+", text):
             assert word in words, f"{page.name} does not name {word}"
     top = helps(egressd)[""]
-    named = set(re.findall(r"^  egressd (\w+)", top, re.M)) - {"version"}
+    named = set(re.findall(r"^  egressd (\w+)", top, re.M)) - {"version", "help"}
     assert named == set(COMMANDS) - {""}, "a command has no page"
 
 
@@ -73,6 +73,9 @@ def test_the_completions_know_every_command_and_option(egressd, tree):
         ("egressd ctl approve 7 --r", {"--reason"}),
         ("egressd boot --u", {"--undo"}),
         ("egressd coverage --j", {"--json"}),
+        ("egressd policy explain --e", {"--executable"}),
+        ("egressd version --j", {"--json"}),
+        ("egressd help cov", {"coverage"}),
         ("egressd ctl log --verdict h", {"hold"}),
     ],
 )

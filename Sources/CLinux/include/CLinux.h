@@ -143,6 +143,8 @@ int clx_unix_connect(const char *path, bool nonblocking);
 int clx_accept(int fd);
 // Without SIGPIPE: MSG_NOSIGNAL.
 ssize_t clx_send(int fd, const void *bytes, size_t count);
+// Waits for ever: 1 when there is something to read from fd, or its end; 0 when the reading end of `output` was closed.
+int clx_await_input(int fd, int output);
 int clx_set_receive_timeout(int fd, int64_t milliseconds);
 int clx_shutdown_write(int fd);
 int clx_pair(int *ret_first, int *ret_second);
