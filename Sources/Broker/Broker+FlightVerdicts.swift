@@ -164,7 +164,8 @@ extension Broker {
         let waiting = flow.held + (greeting.map { [$0] } ?? [])
         guard key.destination.transport == .tcp else { return settleDatagrams(waiting, key, stamp, at: now) }
         let answers = waiting.map { BrokerAction.answer($0, passes ? .again : .drop) }
-        return [.stamp(key, stamp)] + answers + (passes ? [] : [.destroy(key)])
+        let device = flow.sender.device
+        return [.stamp(key, stamp, device)] + answers + (passes ? [] : [.destroy(key, device)])
     }
 
     // MARK: Events

@@ -45,7 +45,7 @@ struct FlightTests {
         var (scenario, client) = try Self.start(address)
         let actions = try scenario.say(FirstBytes.recorded(recorded), of: client)
         #expect(actions.stamps == [.allowed])
-        #expect(actions.contains(.stamp(client.key, scenario.broker.assignment(.init(number: 16)).stamp(.allowed))))
+        #expect(actions.contains(.stamp(client.key, scenario.broker.assignment(.init(number: 16)).stamp(.allowed), 0)))
         #expect(actions.answers == [.again])
         #expect(actions.destroyed == [])
         let event = try #require(actions.events.first)
