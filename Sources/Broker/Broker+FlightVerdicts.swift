@@ -13,6 +13,9 @@ struct FlightWindow {
         let rule: String?
         let application: String?
         let serverName: String?
+        /// Another program's are told of by themselves.
+        let executable: String?
+        let command: [String]
     }
 
     /// The event of the first.
@@ -190,6 +193,8 @@ extension Broker {
             rule: event.rule,
             application: event.application,
             serverName: event.flight?.serverName,
+            executable: event.process?.executable,
+            command: event.process?.command ?? [],
         )
         if flightWindows[flow.identity]?[window] != nil {
             flightWindows[flow.identity]?[window]?.repetitions += 1
@@ -219,6 +224,11 @@ extension Broker {
                 event.time = wall(now)
                 event.count = window.repetitions
                 event.latencyMicroseconds = nil
+                // The program is the same, but perhaps another process of it.
+                event.process?.forgetInstance()
+                event.context = [:]
+                event.flight?.forgetInstance()
+                event.add("repetitions within \(Self.windowSeconds) s, of the same program")
                 requests.countAgain(&event)
                 actions.append(.record(event))
             }
@@ -227,7 +237,17 @@ extension Broker {
     }
 }
 
+extension ProcessRecord {
+    /// Makes it stand for every process with this command line.
+    fileprivate mutating func forgetInstance() {
+        self = ProcessRecord(executable: executable, command: command)
+    }
+}
+
 extension FlightRecord {
+    /// Makes it stand for every first flight to this server.
+    fileprivate mutating func forgetInstance() { self = FlightRecord(serverName: serverName) }
+
     init(_ flight: Flight, isAllowed: Bool) {
         let name: String? =
             switch flight.serverName {

@@ -163,6 +163,8 @@ extension Broker {
             var event = window.event
             event.time = wall(now)
             event.count = window.repetitions
+            event.forgetProgram()
+            event.add("repetitions within \(Self.windowSeconds) s: their programs are not known")
             requests.countAgain(&event)
             actions.append(.record(event))
         }

@@ -91,6 +91,8 @@ struct NameTests {
         #expect(repeated == [true, true])
         let told = scenario.pass(.seconds(11)).events.filter { $0.name == "evil.example" }
         #expect(told.map(\.count) == [2])
+        #expect(told.first?.process == nil && told.first?.application == "dns")
+        #expect(told.first?.message == "repetitions within 10 s: their programs are not known")
         let request = try #require(scenario.broker.requestSummaries.first { $0.subject.name != nil })
         #expect(request.count == 3)
     }
