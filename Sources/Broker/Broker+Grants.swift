@@ -174,6 +174,11 @@ extension Broker {
             var ended = old
             ended.state = .revoked
             actions.append(.endGrant(ended))
+            // Neither allowed nor denied: what it let through goes on.
+            let message = "replaced by grant \(grant.id)"
+            var event = event(of: old, nil, .revoked, actor: grant.actor, message, at: now)
+            event.approval?.replacedBy = grant.id
+            actions.append(.record(event))
         }
         grants[grant.id] = grant
         for change in put(grant, at: now) {
@@ -273,7 +278,7 @@ extension Broker {
 
     private func event(
         of grant: Grant,
-        _ verdict: Verdict,
+        _ verdict: Verdict?,
         _ reason: Reason,
         actor: String?,
         _ message: String?,
@@ -287,6 +292,12 @@ extension Broker {
         event.name = grant.subject.name?.text
         event.grant = grant.id
         event.request = grant.request
+        event.approval = ApprovalRecord(
+            seconds: grant.duration.nanoseconds / 1_000_000_000,
+            expires: wall(now) + (grant.expiry - now),
+            ports: ServicePort.texts(grant.ports),
+            application: grant.application?.rawValue,
+        )
         event.actor = actor
         event.message = message
         return event

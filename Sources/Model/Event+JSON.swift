@@ -31,6 +31,7 @@ extension Event {
             "count": count == 1 ? nil : JSON(count),
             "latencyMicroseconds": JSON(latencyMicroseconds),
             "grant": JSON(grant),
+            "approval": approval?.json,
             "actor": JSON(actor),
             "message": JSON(message),
         ])
@@ -69,6 +70,7 @@ extension Event {
         actor = try fields.optional("actor") { $0.string }
         message = try fields.optional("message") { $0.string }
         if let value = fields.value("flight") { flight = try FlightRecord(value) }
+        if let value = fields.value("approval") { approval = try ApprovalRecord(value) }
         if let value = fields.value("process") { process = try ProcessRecord(value) }
         if let value = fields.value("destination") { try readDestination(Fields(value, path: "destination")) }
     }
@@ -103,6 +105,30 @@ extension FlightRecord {
             alpn: try fields.optional("alpn") { $0.texts } ?? [],
             ja4: try fields.optional("ja4") { $0.string },
             excerpt: try fields.optional("excerpt") { $0.string },
+        )
+    }
+}
+
+extension ApprovalRecord {
+    /// What was approved, as it stands in an event.
+    package var json: JSON {
+        JSON(present: [
+            "seconds": .integer(seconds),
+            "expires": .string(expires.description),
+            "ports": ports.isEmpty ? nil : JSON(ports),
+            "protocol": JSON(application),
+            "replacedBy": JSON(replacedBy),
+        ])
+    }
+
+    fileprivate init(_ json: JSON) throws(EventError) {
+        let fields = try Fields(json, path: "approval")
+        self.init(
+            seconds: try fields.required("seconds") { $0.integer },
+            expires: try fields.required("expires") { $0.string.flatMap { WallTime($0) } },
+            ports: try fields.optional("ports") { $0.texts } ?? [],
+            application: try fields.optional("protocol") { $0.string },
+            replacedBy: try fields.optional("replacedBy") { $0.integer },
         )
     }
 }

@@ -88,6 +88,9 @@ extension Event {
             ("EGRESSD_COMMAND", process.flatMap { $0.command.isEmpty ? nil : $0.command.joined(separator: " ") }),
             ("EGRESSD_CGROUP", process?.cgroup), ("EGRESSD_FINDING", finding?.rawValue),
             ("EGRESSD_REQUEST", text(request)), ("EGRESSD_COUNT", "\(count)"), ("EGRESSD_GRANT", text(grant)),
+            ("EGRESSD_EXPIRES", approval?.expires.description),
+            ("EGRESSD_PORTS", approval.flatMap { $0.ports.isEmpty ? nil : $0.ports.joined(separator: " ") }),
+            ("EGRESSD_PROTOCOL", approval?.application),
             ("EGRESSD_ACTOR", actor), ("EGRESSD_LATENCY_USEC", text(latencyMicroseconds)),
         ]
     }

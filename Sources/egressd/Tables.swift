@@ -74,10 +74,13 @@ enum Tables {
         )
     }
 
-    static func approved(_ grant: JSON) {
+    static func approved(_ answer: JSON) {
+        let grant = answer["grant"] ?? .null
+        let replaced = (answer["replaces"]?.array ?? []).map { text($0) }.joined(separator: ", ")
         print(
             "grant \(text(grant["grant"])): \(text(grant["workload"])) may reach \(destination(grant["destination"])) "
-                + "until \(time(grant["expires"])) UTC",
+                + "until \(time(grant["expires"])) UTC"
+                + (replaced.isEmpty ? "" : "; it takes the place of grant \(replaced)"),
         )
     }
 
@@ -108,6 +111,12 @@ enum Tables {
         }
         if let count = event["count"]?.integer { parts.append("×\(count)") }
         if let grant = event["grant"]?.integer { parts.append("grant=\(grant)") }
+        if let approval = event["approval"] {
+            let ports = (approval["ports"]?.array ?? []).map { text($0) }
+            if !ports.isEmpty { parts.append("ports=\(ports.joined(separator: ","))") }
+            if let spoken = approval["protocol"] { parts.append("protocol=\(text(spoken))") }
+            parts.append("until=\(time(approval["expires"]).split(separator: " ").joined(separator: "T"))Z")
+        }
         if let actor = event["actor"]?.string { parts.append("by=\(oneLine(actor))") }
         if let message = event["message"]?.string { parts.append(oneLine(message)) }
         return parts.joined(separator: " ")

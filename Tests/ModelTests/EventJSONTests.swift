@@ -47,6 +47,13 @@ import Testing
         full.grant = 3
         full.actor = "root"
         full.message = "line\nbreak \u{1b}[31m"
+        full.approval = ApprovalRecord(
+            seconds: 7200,
+            expires: WallTime(microseconds: 1),
+            ports: ["443", "8443/udp"],
+            application: "tls",
+            replacedBy: 4,
+        )
         var nameOnly = Event(time: WallTime(microseconds: 0), kind: .request)
         nameOnly.name = "x.example"
         nameOnly.process = ProcessRecord()
