@@ -38,9 +38,9 @@ extension Event {
     }
 
     private var destinationJSON: JSON? {
-        guard destination != nil || name != nil || application != nil else { return nil }
+        guard destination != nil || name != nil || answer != nil || application != nil else { return nil }
         return JSON(present: [
-            "address": JSON(destination?.address.description),
+            "address": JSON((destination?.address ?? answer)?.description),
             "port": destination.flatMap { $0.transport.hasPorts || $0.port != 0 ? JSON($0.port) : nil },
             "transport": JSON(destination?.transport.description),
             "name": JSON(name),
@@ -79,6 +79,7 @@ extension Event {
         name = try fields.optional("name") { $0.string }
         application = try fields.optional("application") { $0.string }
         guard let address = try fields.optional("address", { $0.string.flatMap { IPAddress($0) } }) else { return }
+        guard fields.value("transport") != nil || fields.value("port") != nil else { return answer = address }
         destination = Destination(
             address: address,
             port: try fields.optional("port") { $0.integer.flatMap { UInt16(exactly: $0) } } ?? 0,

@@ -135,6 +135,8 @@ package struct Event: Hashable, Sendable {
     package var destination: Destination?
     /// The name the destination's address is known by.
     package var name: String?
+    /// The address that the name was answered with, where the line is about that and not about a destination.
+    package var answer: IPAddress?
     /// The application protocol that the request is, or claims to be.
     package var application: String?
     /// What its first bytes said, where somebody looked at them.

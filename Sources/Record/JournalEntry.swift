@@ -81,7 +81,7 @@ extension Event {
             ("EGRESSD_SEQ", "\(sequence)"), ("EGRESSD_TIME", time.description), ("EGRESSD_KIND", kind.rawValue),
             ("EGRESSD_VERDICT", verdict?.rawValue), ("EGRESSD_REASON", reason?.rawValue),
             ("EGRESSD_WORKLOAD", workload), ("EGRESSD_RULE", rule), ("EGRESSD_GENERATION", text(generation)),
-            ("EGRESSD_ADDRESS", destination?.address.description), ("EGRESSD_PORT", port),
+            ("EGRESSD_ADDRESS", (destination?.address ?? answer)?.description), ("EGRESSD_PORT", port),
             ("EGRESSD_TRANSPORT", destination?.transport.description), ("EGRESSD_NAME", name),
             ("EGRESSD_APPLICATION", application), ("EGRESSD_PID", text(process?.pid)),
             ("EGRESSD_UID", text(process?.uid)), ("EGRESSD_EXECUTABLE", process?.executable),

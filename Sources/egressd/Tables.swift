@@ -161,7 +161,8 @@ enum Tables {
             let spoken = value?["protocol"]?.string.map { " \(oneLine($0))" } ?? ""
             return text(value?["name"]) + " " + ports.map { text($0) }.joined(separator: ",") + spoken
         }
-        let transport = value?["transport"]?.string ?? ""
+        // What a name was answered with has neither port nor transport.
+        guard let transport = value?["transport"]?.string else { return address }
         guard transport == "tcp" || transport == "udp" else { return "\(address)/\(transport)" }
         let host = address.contains(":") ? "[\(address)]" : address
         return "\(host):\(value?["port"]?.integer ?? 0)/\(transport)"

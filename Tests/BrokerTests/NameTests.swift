@@ -171,6 +171,9 @@ struct NameTests {
         #expect(withheld == [special])
         #expect(actions.events.map(\.reason) == [.specialAddress])
         #expect(actions.events.map(\.name) == ["packages.example.org"])
+        // Nobody asked for a port of it.
+        #expect(actions.events.map(\.answer) == [special] && actions.events.first?.destination == nil)
+        #expect(actions.events.first?.message?.contains("address (") == true)
         #expect(scenario.broker.pinSummaries().map(\.address) == [Self.given])
     }
 
