@@ -60,7 +60,8 @@ extension Broker {
         guard !key.isForMany else { return event }
         // It was told by the program, or by the first bytes.
         if event.destination != nil { (event.application, event.flight) = (nil, nil) }
-        let settled = !key.isInKernel ? "dropped" : key.refuses ? "refused by the kernel" : "let through by the kernel"
+        let passed = event.verdict != .deny
+        let settled = (passed ? "let through" : "refused") + (key.isInKernel ? " by the kernel" : "")
         event.add("repetitions within \(Self.windowSeconds) s, \(settled): their programs are not known")
         return event
     }
