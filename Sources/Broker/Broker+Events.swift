@@ -3,6 +3,20 @@ internal import Model
 internal import Policy
 internal import Ruleset
 
+extension Event {
+    /// Makes it tell of requests whose programs nobody looked at.
+    mutating func forgetProgram() {
+        process = nil
+        context = [:]
+        latencyMicroseconds = nil
+        // That many destinations are tried is not told of a program.
+        if finding != .internalScan || destination != nil { finding = nil }
+    }
+
+    /// Says something more to a person.
+    mutating func add(_ text: String) { message = message.map { "\($0); \(text)" } ?? text }
+}
+
 extension Broker {
     func event(of question: PacketQuestion, identity: Identity, at now: Instant) -> Event {
         // Whose socket would receive it is asked of what comes in, too.

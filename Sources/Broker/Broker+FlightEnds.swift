@@ -18,7 +18,7 @@ extension Broker {
         for key in flows.takeDue(at: now) {
             guard let flow = flows[key] else { continue }
             if flow.arrived == nil, !mustPass(flow, key), key.destination.transport == .tcp {
-                actions.append(.expire(key))
+                actions.append(.expire(key, flow.sender.device))
             } else if let flow = flows.take(key) {
                 let seconds = FlowTable.patience.nanoseconds / 1_000_000_000
                 actions += refuse(flow, key, .wrongProtocol, "no whole first flight within \(seconds) s", at: now)
@@ -69,8 +69,8 @@ extension Broker {
             return settle(flow, key, flow.whatCame, at: now)
         }
         // Of what is observed the server's side goes on.
-        let stamps: [BrokerAction] =
-            mustPass(flow, key) ? [.stamp(key, assignment(flow.identity).stamp(.observed))] : []
+        let stamp = assignment(flow.identity).stamp(.observed)
+        let stamps: [BrokerAction] = mustPass(flow, key) ? [.stamp(key, stamp, flow.sender.device)] : []
         return stamps + [.answer(packet, .pass)] + tellOfEnd(flow, key, at: now)
     }
 

@@ -13,6 +13,9 @@ struct FlightWindow {
         let rule: String?
         let application: String?
         let serverName: String?
+        /// Another program's are told of by themselves.
+        let executable: String?
+        let command: [String]
     }
 
     /// The event of the first.
@@ -164,7 +167,8 @@ extension Broker {
         let waiting = flow.held + (greeting.map { [$0] } ?? [])
         guard key.destination.transport == .tcp else { return settleDatagrams(waiting, key, stamp, at: now) }
         let answers = waiting.map { BrokerAction.answer($0, passes ? .again : .drop) }
-        return [.stamp(key, stamp)] + answers + (passes ? [] : [.destroy(key)])
+        let device = flow.sender.device
+        return [.stamp(key, stamp, device)] + answers + (passes ? [] : [.destroy(key, device)])
     }
 
     // MARK: Events
@@ -189,6 +193,8 @@ extension Broker {
             rule: event.rule,
             application: event.application,
             serverName: event.flight?.serverName,
+            executable: event.process?.executable,
+            command: event.process?.command ?? [],
         )
         if flightWindows[flow.identity]?[window] != nil {
             flightWindows[flow.identity]?[window]?.repetitions += 1
@@ -218,6 +224,11 @@ extension Broker {
                 event.time = wall(now)
                 event.count = window.repetitions
                 event.latencyMicroseconds = nil
+                // The program is the same, but perhaps another process of it.
+                event.process?.forgetInstance()
+                event.context = [:]
+                event.flight?.forgetInstance()
+                event.add("repetitions within \(Self.windowSeconds) s, of the same program")
                 requests.countAgain(&event)
                 actions.append(.record(event))
             }
@@ -226,7 +237,17 @@ extension Broker {
     }
 }
 
+extension ProcessRecord {
+    /// Makes it stand for every process with this command line.
+    fileprivate mutating func forgetInstance() {
+        self = ProcessRecord(executable: executable, command: command)
+    }
+}
+
 extension FlightRecord {
+    /// Makes it stand for every first flight to this server.
+    fileprivate mutating func forgetInstance() { self = FlightRecord(serverName: serverName) }
+
     init(_ flight: Flight, isAllowed: Bool) {
         let name: String? =
             switch flight.serverName {

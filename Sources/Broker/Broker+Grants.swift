@@ -140,10 +140,10 @@ extension Broker {
                 key.identity == assignment.identity && key.question.name == wire && key.address == nil
             }
         }
-        if let destination = request.subject.destination {
-            actions += admitWaiting(Window.Key(.denied, assignment.identity, destination), by: grant, at: now)
-        }
+        let key = request.subject.destination.map { Window.Key(.denied, assignment.identity, $0) }
+        if let key, windows[key] != nil { actions.append(.settle(key)) }
         actions.append(.record(event(of: grant, .allow, .grant, actor: actor, reason, at: now)))
+        if let key { actions += admitWaiting(key, by: grant, at: now) }
         return .success((grant, actions))
     }
 
@@ -201,6 +201,11 @@ extension Broker {
             var ended = old
             ended.state = .revoked
             actions.append(.endGrant(ended))
+            // Neither allowed nor denied: what it let through goes on.
+            let message = "replaced by grant \(grant.id)"
+            var event = event(of: old, nil, .revoked, actor: grant.actor, message, at: now)
+            event.approval?.replacedBy = grant.id
+            actions.append(.record(event))
         }
         grants[grant.id] = grant
         for change in put(grant, at: now) {
@@ -212,11 +217,8 @@ extension Broker {
 
     /// Lets the packets go on that wait for the grant.
     private mutating func admitWaiting(_ key: Window.Key, by grant: Grant, at now: Instant) -> [BrokerAction] {
-        var actions: [BrokerAction] = []
-        if windows[key] != nil { actions.append(.settle(key)) }
-        guard let hold = holds.removeValue(forKey: key) else { return actions }
+        guard let hold = holds.removeValue(forKey: key) else { return [] }
         release(key, hold)
-        actions += hold.packets.values.map { .answer($0, .again) }
         var event = hold.event
         event.time = wall(now)
         event.verdict = .allow
@@ -224,7 +226,16 @@ extension Broker {
         event.rule = "grant \(grant.id)"
         event.grant = grant.id
         event.latencyMicroseconds = max(0, (now - hold.question.arrived).nanoseconds / 1000)
-        return actions + [.record(event)]
+        var actions: [BrokerAction] = [.record(event)]
+        // The kernel would tell of the first that passes; it is told of here, with how long it waited.
+        let seen = Window.Key(.seen, key.identity, key.destination)
+        let hasRoom = openWindows[key.identity, default: 0] < Self.windowLimit
+        if grantElements[grant.id] != nil, windows[seen] == nil, hasRoom {
+            openWindows[key.identity, default: 0] += 1
+            windows[seen] = Window(event: event, closes: now + Self.window, told: UInt64(hold.packets.count))
+            actions.append(.change([ElementChange(set: seen.set, add: [seen.element])]))
+        }
+        return actions + hold.packets.values.map { .answer($0, .again) }
     }
 
     /// Takes an approval back; the connections it carried are cut.
@@ -300,7 +311,7 @@ extension Broker {
 
     private func event(
         of grant: Grant,
-        _ verdict: Verdict,
+        _ verdict: Verdict?,
         _ reason: Reason,
         actor: String?,
         _ message: String?,
@@ -314,6 +325,12 @@ extension Broker {
         event.name = grant.subject.name?.text
         event.grant = grant.id
         event.request = grant.request
+        event.approval = ApprovalRecord(
+            seconds: grant.duration.nanoseconds / 1_000_000_000,
+            expires: wall(now) + (grant.expiry - now),
+            ports: ServicePort.texts(grant.ports),
+            application: grant.application?.rawValue,
+        )
         event.actor = actor
         event.message = message
         return event

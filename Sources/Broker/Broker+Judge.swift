@@ -116,19 +116,46 @@ extension Broker {
         let identity = assignment.identity
         guard identity != .unidentified else { return [.change(changes), .answer(question.reference, .again)] }
         let key = Window.Key(.unmarked, identity, question.destination)
-        if windows[key] != nil {
-            windows[key]?.dropped += 1
-            return [.change(changes), .answer(question.reference, .drop)]
-        }
+        let decision = refused(for: .wrongProtocol)
+        let actions: [BrokerAction] = [.change(changes), refusal(of: question)]
+        if isCounted(decision, key) { return actions }
         var event = event(of: question, identity: identity, at: now)
-        fill(&event, Decision(verdict: .deny, reason: .wrongProtocol), sender)
+        fill(&event, decision, sender)
         event.message = "a packet that belongs to no connection"
-        let actions: [BrokerAction] = [.change(changes), .answer(question.reference, .drop)]
-        if let together = tellTogether(event, of: identity, at: now) { return together + actions }
+        return tellOnce(event, key, at: now) + actions
+    }
+
+    /// What is decided of a packet that fits no policy: where only is observed it passes.
+    private func refused(for reason: Reason) -> Decision {
+        settings.observesOnly
+            ? Decision(verdict: .observe, reason: .observeMode) : Decision(verdict: .deny, reason: reason)
+    }
+
+    /// The same as the answer to the packet: it passes alone, and nothing is known of its connection.
+    private func refusal(of question: PacketQuestion) -> BrokerAction {
+        .answer(question.reference, settings.observesOnly ? .pass : .drop)
+    }
+
+    /// Whether one like it was told of a moment ago; then this one is counted.
+    private mutating func isCounted(_ decision: Decision, _ key: Window.Key) -> Bool {
+        // The mode may have changed meanwhile.
+        guard windows[key]?.event.verdict == decision.verdict else { return false }
+        windows[key]?.dropped += 1
+        return true
+    }
+
+    /// Tells of a packet that no element of the kernel answers for, and has those like it counted here.
+    private mutating func tellOnce(_ event: Event, _ key: Window.Key, at now: Instant) -> [BrokerAction] {
+        if let together = tellTogether(event, of: key.identity, at: now) { return together }
+        var event = event
         requests.note(&event)
-        openWindows[identity, default: 0] += 1
-        windows[key] = Window(event: event, closes: now + Self.window, told: 0)
-        return [.record(event)] + actions
+        // What is refused beyond a rate is told of together; what is observed is not, and must not fill the memory.
+        let hasRoom = event.verdict == .deny || openWindows[key.identity, default: 0] < Self.windowLimit
+        if windows[key] == nil, hasRoom {
+            openWindows[key.identity, default: 0] += 1
+            windows[key] = Window(event: event, closes: now + Self.window, told: 0)
+        }
+        return [.record(event)]
     }
 
     /// A connection that somebody outside opens to a workload's socket.
@@ -190,10 +217,12 @@ extension Broker {
     }
 
     /// Nobody can be found who asks, or the socket was closed already: the packet goes nowhere, and the record says so.
+    ///
+    /// In observe mode it passes all the same.
     mutating func refuseUnknown(_ question: PacketQuestion, at now: Instant) -> [BrokerAction] {
         orphans += 1
         let message = "the socket was closed, or cannot be found: nobody can be told who sent it"
-        return dropUnstamped(question, nil, .unidentified, because: message, at: now)
+        return refuseUnstamped(question, nil, .unidentified, because: message, at: now)
     }
 
     /// The kernel does not find what it was told of the cgroup: the packet goes nowhere, and the record says whose it is.
@@ -204,30 +233,24 @@ extension Broker {
         at now: Instant,
     ) -> [BrokerAction] {
         let message = "the kernel does not find the socket's cgroup among those that it was told of"
-        return dropUnstamped(question, facts, identity, because: message, at: now)
+        return refuseUnstamped(question, facts, identity, because: message, at: now)
     }
 
-    /// Drops a packet that bears no stamp of an identity, and tells of the first to each destination and the number of the rest.
-    private mutating func dropUnstamped(
+    /// Refuses a packet that bears no stamp of an identity, and tells of the first to each destination and the number of the
+    /// rest.
+    private mutating func refuseUnstamped(
         _ question: PacketQuestion,
         _ local: Facts?,
         _ identity: Identity,
         because message: String,
         at now: Instant,
     ) -> [BrokerAction] {
-        let drop = BrokerAction.answer(question.reference, .drop)
         let key = Window.Key(.unmarked, identity, question.destination)
-        if windows[key] != nil {
-            windows[key]?.dropped += 1
-            return [drop]
-        }
+        let (decision, answer) = (refused(for: .unidentified), refusal(of: question))
+        if isCounted(decision, key) { return [answer] }
         var event = event(of: question, identity: identity, at: now)
-        fill(&event, Decision(verdict: .deny, reason: .unidentified), local)
+        fill(&event, decision, local)
         event.message = message
-        if let together = tellTogether(event, of: identity, at: now) { return together + [drop] }
-        requests.note(&event)
-        openWindows[identity, default: 0] += 1
-        windows[key] = Window(event: event, closes: now + Self.window, told: 0)
-        return [.record(event), drop]
+        return tellOnce(event, key, at: now) + [answer]
     }
 }

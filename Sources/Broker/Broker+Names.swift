@@ -163,6 +163,8 @@ extension Broker {
             var event = window.event
             event.time = wall(now)
             event.count = window.repetitions
+            event.forgetProgram()
+            event.add("repetitions within \(Self.windowSeconds) s: their programs are not known")
             requests.countAgain(&event)
             actions.append(.record(event))
         }
@@ -215,8 +217,9 @@ extension Broker {
         event.verdict = settings.observesOnly ? .observe : .deny
         event.reason = .specialAddress
         event.application = "dns"
-        event.destination = Destination(address: address, port: 0, transport: .tcp)
-        event.message = "the name was answered with an address of this kind, which no rule allows"
+        event.answer = address
+        let kind = SpecialAddresses.kind(of: address).map { " (\($0))" } ?? ""
+        event.message = "the name was answered with a special-purpose address\(kind), which no rule allows"
         open(key, event, at: now)
         return [.record(event)]
     }

@@ -37,7 +37,7 @@ extension Broker {
         guard let window = windows.removeValue(forKey: key) else { return [] }
         openWindows[key.identity, default: 1] -= 1
         if openWindows[key.identity] == 0 { openWindows[key.identity] = nil }
-        guard var event = report(of: window, packets: packets, at: now) else { return [] }
+        guard var event = report(of: window, key, packets: packets, at: now) else { return [] }
         if key.isForMany { requests.note(&event, as: .others) } else { requests.countAgain(&event) }
         return [.record(event)]
     }
@@ -45,16 +45,24 @@ extension Broker {
     /// The denials that `settled` would tell of now; nil when there are none.
     package func denials(of key: Window.Key, packets: UInt64, at now: Instant) -> Event? {
         guard let window = windows[key], window.event.verdict == .deny else { return nil }
-        return report(of: window, packets: packets, at: now)
+        return report(of: window, key, packets: packets, at: now)
     }
 
-    private func report(of window: Window, packets: UInt64, at now: Instant) -> Event? {
+    /// What is told of the repetitions that a window has counted: nobody looked at who made them.
+    private func report(of window: Window, _ key: Window.Key, packets: UInt64, at now: Instant) -> Event? {
         let counted = packets + window.dropped
         guard counted > window.told else { return nil }
         var event = window.event
         event.time = wall(now)
         event.count = counted - window.told
-        event.latencyMicroseconds = nil
+        event.forgetProgram()
+        // What stands for many destinations says so already.
+        guard !key.isForMany else { return event }
+        // It was told by the program, or by the first bytes.
+        if event.destination != nil { (event.application, event.flight) = (nil, nil) }
+        let passed = event.verdict != .deny
+        let settled = (passed ? "let through" : "refused") + (key.isInKernel ? " by the kernel" : "")
+        event.add("repetitions within \(Self.windowSeconds) s, \(settled): their programs are not known")
         return event
     }
 

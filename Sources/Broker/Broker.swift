@@ -44,6 +44,7 @@ package struct Broker {
 
     /// How long repetitions of a settled request are left to the kernel.
     package static let window = Instant.Span.seconds(10)
+    static var windowSeconds: Int64 { window.nanoseconds / 1_000_000_000 }
     /// How long an answer to one attempt stays in the kernel, in milliseconds.
     static let answerLifetime: UInt64 = 2000
     /// At most this many windows are open for one identity; what is beyond is judged one by one.

@@ -19,11 +19,13 @@ package enum BrokerAction: Hashable, Sendable {
     /// As `change`, once the answers of the same list were sent.
     case changeAfter([ElementChange])
     /// Gives an open connection this stamp.
-    case stamp(FlowKey, Stamp)
+    ///
+    /// The last value, here and below, is the device that its socket is bound to (0 for none), without which it is not found.
+    case stamp(FlowKey, Stamp, UInt32)
     /// Ends an open connection: program and peer learn of it.
-    case destroy(FlowKey)
+    case destroy(FlowKey, UInt32)
     /// As `destroy`, of one whose first flight did not come in time; answered with `expired`.
-    case expire(FlowKey)
+    case expire(FlowKey, UInt32)
     /// Replaces all elements of these sets by nothing.
     case clear([String])
     case answer(PacketReference, Answer)

@@ -13,6 +13,8 @@ package struct Facts: Hashable, Sendable {
     package var uid: UInt32?
     /// Whether the socket is connected to where the packet goes: what belongs to no connection proves nothing by claiming to.
     package var isConnected: Bool
+    /// The index of the device that the socket is bound to; 0 for none.
+    package var device: UInt32 = 0
     /// The process that holds the socket, as it was while the packet waited.
     package var process: ProcessRecord?
     /// The configured environment variables of the process.

@@ -27,6 +27,13 @@ package struct ServicePort: Hashable, Sendable {
         self.transport = transport
         self.port = port
     }
+
+    /// As people write them, in order: `443`, `8443/udp`.
+    package static func texts(_ ports: Set<Self>) -> [String] {
+        ports.sorted { ($0.port, $0.transport.number) < ($1.port, $1.transport.number) }.map {
+            $0.transport == .tcp ? "\($0.port)" : "\($0.port)/\($0.transport)"
+        }
+    }
 }
 
 /// What one workload was told: its names, and by which of them an address is known.

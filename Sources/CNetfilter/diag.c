@@ -67,7 +67,7 @@ static int one_sock(void *context, const struct nlmsghdr *message) {
     return 0;
 }
 
-int enf_sock_find(int fd, const struct enf_endpoint *endpoint, struct enf_sock *ret_sock) {
+int enf_sock_find(int fd, const struct enf_endpoint *endpoint, uint32_t interface, struct enf_sock *ret_sock) {
     uint8_t buffer[256];
     struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
     struct inet_diag_req_v2 *body = request(message, SOCK_DIAG_BY_FAMILY, 0, endpoint->family, endpoint->protocol);
@@ -78,6 +78,7 @@ int enf_sock_find(int fd, const struct enf_endpoint *endpoint, struct enf_sock *
     body->id.idiag_dport = htons(swapped ? endpoint->local_port : endpoint->remote_port);
     memcpy(body->id.idiag_src, swapped ? endpoint->remote : endpoint->local, 16);
     memcpy(body->id.idiag_dst, swapped ? endpoint->local : endpoint->remote, 16);
+    body->id.idiag_if = interface;
     struct search search = {.protocol = endpoint->protocol};
     int error = enf_answers(fd, message, &search, one_sock);
     if (error < 0) return error;
@@ -86,11 +87,13 @@ int enf_sock_find(int fd, const struct enf_endpoint *endpoint, struct enf_sock *
     return 0;
 }
 
-int enf_sock_dump(int fd, uint8_t family, uint8_t protocol, uint32_t states, void *context, enf_sock_callback callback) {
+int enf_sock_dump(int fd, uint8_t family, uint8_t protocol, uint32_t states, uint16_t local_port, void *context,
+                  enf_sock_callback callback) {
     uint8_t buffer[256];
     struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
     struct inet_diag_req_v2 *body = request(message, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, family, protocol);
     body->idiag_states = states;
+    body->id.idiag_sport = htons(local_port);
     struct search search = {.protocol = protocol, .context = context, .callback = callback};
     return enf_answers(fd, message, &search, one_sock);
 }

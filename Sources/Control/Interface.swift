@@ -111,8 +111,10 @@ package enum ControlInterface {
 
         # Lets a request pass for a time: its workload may reach its destination. ports is for a request by name, each
         # a single one (443, 8443/udp), at most 16, and 443 when missing. So is protocol, what must be spoken there: tls, http,
-        # ssh, quic, any; when missing tls, and quic over UDP.
-        method Approve(request: int, seconds: int, reason: ?string, ports: ?[]string, protocol: ?string) -> (grant: Grant)
+        # ssh, quic, any; when missing tls, and quic over UDP. replaces has the grants of the same whose place it takes.
+        method Approve(
+          request: int, seconds: int, reason: ?string, ports: ?[]string, protocol: ?string
+        ) -> (grant: Grant, replaces: ?[]int)
 
         # The grants in force, the next to expire first.
         method Grants() -> (grants: []Grant)

@@ -19,7 +19,7 @@ extension Daemon {
                 pendingChanges += changes
             case .changeAfter(let changes):
                 laterChanges.formUnion(changes)
-            case .stamp(let key, let stamp):
+            case .stamp(let key, let stamp, let device):
                 // What was changed for it comes into force first.
                 applyPending()
                 let destination = key.destination
@@ -30,14 +30,16 @@ extension Daemon {
                     mark: stamp.mark,
                 )
                 // What cannot be stamped would be asked about for ever.
-                if !isStamped { destroy(key) }
-            case .destroy(let key):
-                destroy(key)
-            case .expire(let key):
+                if !isStamped { destroy(key, device) }
+            case .destroy(let key, let device):
+                destroy(key, device)
+            case .expire(let key, let device):
                 let now = Clock.now()
-                let isConnecting = socket(of: key)?.isConnecting ?? false
+                let isConnecting = socket(of: key, device)?.isConnecting ?? false
                 perform(
-                    isConnecting ? broker.postpone(key, at: now) : broker.expired(key, wasOpen: destroy(key), at: now),
+                    isConnecting
+                        ? broker.postpone(key, at: now)
+                        : broker.expired(key, wasOpen: destroy(key, device), at: now),
                     flushing: false,
                 )
             case .answer(let reference, let answer):
@@ -168,11 +170,20 @@ extension Daemon {
 
     /// Ends a connection; false when it had ended already, or where the kernel cannot.
     @discardableResult
-    private func destroy(_ key: FlowKey) -> Bool { socket(of: key).map(sockets.destroy) ?? false }
+    private func destroy(_ key: FlowKey, _ device: UInt32) -> Bool {
+        socket(of: key, device).map(sockets.destroy) ?? false
+    }
 
-    private func socket(of key: FlowKey) -> SocketInfo? {
+    private func socket(of key: FlowKey, _ device: UInt32) -> SocketInfo? {
         let (transport, remote) = (key.destination.transport, key.destination)
-        let socket = sockets.find(transport, local: key.local, key.localPort, remote: remote.address, remote.port)
+        let socket = sockets.find(
+            transport,
+            local: key.local,
+            key.localPort,
+            remote: remote.address,
+            remote.port,
+            device: device,
+        )
         // A listening socket would be found as well.
         if let socket, socket.remotePort == remote.port { return socket }
         // The socket knows the destination from before others translated it.
@@ -188,6 +199,7 @@ extension Daemon {
             asked.sourcePort,
             remote: asked.destination,
             asked.destinationPort,
+            device: device,
         )
         return opener.flatMap { $0.remotePort == asked.destinationPort ? $0 : nil }
     }

@@ -61,10 +61,14 @@ extension Daemon {
             saveGrantTimes()
             let failures = troubles.failures
             perform(actions)
-            guard troubles.failures > failures else { return call.reply(["grant": describe(grant)]) }
+            guard troubles.failures > failures else {
+                let replaced = actions.compactMap(\.endedGrant)
+                let numbers = replaced.isEmpty ? nil : JSON.array(replaced.sorted().map { .integer($0) })
+                return call.reply(JSON(present: ["grant": describe(grant), "replaces": numbers]))
+            }
             // Who approves is told that it is in force when it is.
             let problem = "the kernel did not take it just now"
-            guard !actions.contains(where: \.endsGrant) else {
+            guard !actions.contains(where: { $0.endedGrant != nil }) else {
                 // The one whose place it took has ended: without both, what is open would be cut.
                 let text = "grant \(grant.id) is stored, and not in force yet: \(problem), and is asked again"
                 return call.fail(.invalidRequest(reason: "\(text); 'egressd ctl status' says why"))
@@ -105,5 +109,6 @@ extension Daemon {
 }
 
 extension BrokerAction {
-    fileprivate var endsGrant: Bool { if case .endGrant = self { true } else { false } }
+    /// The number of the grant that it ends.
+    fileprivate var endedGrant: Int64? { if case .endGrant(let grant) = self { grant.id } else { nil } }
 }

@@ -104,18 +104,21 @@ extension Daemon {
         if kind == .outbound, packet.transport == .udp, packet.destinationPort == 53 {
             question.name = askedName(bytes, packet)
         }
+        let (uid, device) = (message.uid, message.device)
         switch kind {
         case .forward, .greeting: break
         case .flight where broker.awaits(question): break
-        case .sender: question.sender = sender(of: packet, uid: message.uid, withProcess: false, mayGuess: false)
-        case .outbound: question.sender = sender(of: packet, uid: message.uid, withProcess: true, mayBeBraked: true)
+        case .sender:
+            question.sender = sender(of: packet, uid: uid, device: device, withProcess: false, mayGuess: false)
+        case .outbound:
+            question.sender = sender(of: packet, uid: uid, device: device, withProcess: true, mayBeBraked: true)
         case .unmarked, .reply, .flight:
-            question.sender = sender(of: packet, uid: message.uid, withProcess: true)
+            question.sender = sender(of: packet, uid: uid, device: device, withProcess: true)
         case .loopback:
-            question.sender = sender(of: packet, uid: nil, withProcess: true)
-            question.receiver = receiver(of: packet, withProcess: false)
-        case .receiver: question.receiver = receiver(of: packet, withProcess: false)
-        case .inbound: question.receiver = receiver(of: packet, withProcess: true)
+            question.sender = sender(of: packet, uid: nil, device: device, withProcess: true)
+            question.receiver = receiver(of: packet, device: device, withProcess: false)
+        case .receiver: question.receiver = receiver(of: packet, device: device, withProcess: false)
+        case .inbound: question.receiver = receiver(of: packet, device: device, withProcess: true)
         }
         return question
     }
@@ -146,8 +149,8 @@ extension Daemon {
         let local: Facts? =
             switch kind {
             case .injected: nil
-            case .inbound: receiver(of: packet, withProcess: true)
-            case .allowed, .strayed: sender(of: packet, uid: message.uid, withProcess: true)
+            case .inbound: receiver(of: packet, device: message.device, withProcess: true)
+            case .allowed, .strayed: sender(of: packet, uid: message.uid, device: message.device, withProcess: true)
             }
         return LoggedPacket(
             kind: kind,

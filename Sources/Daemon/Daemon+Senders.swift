@@ -9,18 +9,21 @@ extension Daemon {
     func sender(
         of packet: Packet,
         uid: UInt32?,
+        device: UInt32,
         withProcess: Bool,
         mayGuess: Bool = true,
         mayBeBraked: Bool = false,
     ) -> Facts? {
         guard packet.transport.hasPorts else { return rawSender(of: packet, uid: uid, mayGuess: mayGuess) }
-        let socket = sockets.find(
-            packet.transport,
-            local: packet.source,
-            packet.sourcePort,
-            remote: packet.destination,
-            packet.destinationPort,
-        )
+        let socket =
+            sockets.find(
+                packet.transport,
+                local: packet.source,
+                packet.sourcePort,
+                remote: packet.destination,
+                packet.destinationPort,
+                device: device,
+            ) ?? (uid == nil ? nil : searchSender(of: packet))
         // A socket that no process holds has no user to be identified by.
         guard let socket, let place = place(of: socket.cgroup) else {
             return rawSender(of: packet, uid: uid, mayGuess: mayGuess)
@@ -31,13 +34,32 @@ extension Daemon {
         return facts(socket, place, uid: owner, withProcess: withProcess && !isBraked)
     }
 
-    func receiver(of packet: Packet, withProcess: Bool) -> Facts? {
+    /// The socket of a packet that leaves by another device than its socket is bound to: to this host's own address, or
+    /// where the program chose the device for this packet alone.
+    ///
+    /// At most ten times in 100 ms: nobody waits long for who sends such packets in a flood.
+    private func searchSender(of packet: Packet) -> SocketInfo? {
+        let now = Clock.now()
+        if now - searches.since >= .milliseconds(100) { searches = (now, 0) }
+        guard searches.count < 10 else { return nil }
+        searches.count += 1
+        return sockets.search(
+            packet.transport,
+            local: packet.source,
+            packet.sourcePort,
+            remote: packet.destination,
+            packet.destinationPort,
+        )
+    }
+
+    func receiver(of packet: Packet, device: UInt32, withProcess: Bool) -> Facts? {
         let socket = sockets.find(
             packet.transport,
             local: packet.destination,
             packet.destinationPort,
             remote: packet.source,
             packet.sourcePort,
+            device: device,
         )
         guard let socket, let place = place(of: socket.cgroup) else { return nil }
         return facts(socket, place, uid: socket.uid, withProcess: withProcess)
@@ -46,18 +68,21 @@ extension Daemon {
     /// Who asks the resolver: the connection was redirected, and conntrack knows both its ends as the client's socket does.
     func asker(_ transport: Transport, _ own: SocketAddress, _ from: SocketAddress) -> Facts? {
         let reply = ((own.address, own.port), (from.address, from.port))
-        return connections.find(transport: transport, replyFrom: reply.0, to: reply.1).flatMap(opener)
+        // A socket that is bound to another device than loopback does not reach the resolver.
+        let asked = connections.find(transport: transport, replyFrom: reply.0, to: reply.1)
+        return asked.flatMap { opener(of: $0, device: 1) }
     }
 
-    /// Whose socket opened a connection.
-    func opener(of connection: Connection) -> Facts? {
-        let socket = sockets.find(
-            connection.transport,
-            local: connection.source,
-            connection.sourcePort,
-            remote: connection.destination,
-            connection.destinationPort,
-        )
+    /// Whose socket opened a connection; without `device` whichever it is bound to.
+    func opener(of connection: Connection, device: UInt32? = nil) -> Facts? {
+        let (transport, port) = (connection.transport, connection.sourcePort)
+        let (remote, remotePort) = (connection.destination, connection.destinationPort)
+        let (local, by) = (connection.source, device ?? 0)
+        let found = sockets.find(transport, local: local, port, remote: remote, remotePort, device: by)
+        let isAnothers = device == nil && found?.remotePort != remotePort
+        let socket =
+            isAnothers
+            ? sockets.search(transport, local: local, port, remote: remote, remotePort) ?? found : found
         guard let socket, let place = place(of: socket.cgroup) else { return nil }
         return facts(socket, place, uid: socket.inode == 0 ? nil : socket.uid, withProcess: true)
     }
@@ -65,6 +90,7 @@ extension Daemon {
     func facts(_ socket: SocketInfo, _ place: CgroupPlaces.Place, uid: UInt32?, withProcess: Bool) -> Facts {
         let known = place.known
         var facts = Facts(cgroup: known.id, path: known.path, uid: uid, isConnected: socket.isConnected)
+        facts.device = socket.device
         guard withProcess, socket.inode != 0 else { return facts }
         let holder = inspector.holder(
             ofSocketInode: socket.inode,

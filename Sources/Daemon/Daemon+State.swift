@@ -166,11 +166,7 @@ extension Daemon {
     }
 
     /// Ports as people write them: `443`, `8443/udp`.
-    static func ports(_ ports: Set<ServicePort>) -> [String] {
-        ports.sorted { ($0.port, $0.transport.number) < ($1.port, $1.transport.number) }.map {
-            $0.transport == .tcp ? "\($0.port)" : "\($0.port)/\($0.transport)"
-        }
-    }
+    static func ports(_ ports: Set<ServicePort>) -> [String] { ServicePort.texts(ports) }
 }
 
 extension ServicePort {

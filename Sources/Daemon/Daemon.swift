@@ -79,6 +79,8 @@ package final class Daemon {
     var warnings: [String: String] = [:]
     /// When the processes of the host were last looked through.
     var lastScan = Instant(nanoseconds: 0)
+    /// Since when all sockets were looked through for who sent a packet, and how often.
+    var searches = (since: Instant(nanoseconds: 0), count: 0)
     /// How many elements the largest transaction of a reload changed, and how long that took.
     var largestTransaction = (elements: 0, span: Instant.Span(nanoseconds: 0))
     var resources = Resources()

@@ -31,15 +31,16 @@ extension Event {
             "count": count == 1 ? nil : JSON(count),
             "latencyMicroseconds": JSON(latencyMicroseconds),
             "grant": JSON(grant),
+            "approval": approval?.json,
             "actor": JSON(actor),
             "message": JSON(message),
         ])
     }
 
     private var destinationJSON: JSON? {
-        guard destination != nil || name != nil || application != nil else { return nil }
+        guard destination != nil || name != nil || answer != nil || application != nil else { return nil }
         return JSON(present: [
-            "address": JSON(destination?.address.description),
+            "address": JSON((destination?.address ?? answer)?.description),
             "port": destination.flatMap { $0.transport.hasPorts || $0.port != 0 ? JSON($0.port) : nil },
             "transport": JSON(destination?.transport.description),
             "name": JSON(name),
@@ -69,6 +70,7 @@ extension Event {
         actor = try fields.optional("actor") { $0.string }
         message = try fields.optional("message") { $0.string }
         if let value = fields.value("flight") { flight = try FlightRecord(value) }
+        if let value = fields.value("approval") { approval = try ApprovalRecord(value) }
         if let value = fields.value("process") { process = try ProcessRecord(value) }
         if let value = fields.value("destination") { try readDestination(Fields(value, path: "destination")) }
     }
@@ -77,6 +79,7 @@ extension Event {
         name = try fields.optional("name") { $0.string }
         application = try fields.optional("application") { $0.string }
         guard let address = try fields.optional("address", { $0.string.flatMap { IPAddress($0) } }) else { return }
+        guard fields.value("transport") != nil || fields.value("port") != nil else { return answer = address }
         destination = Destination(
             address: address,
             port: try fields.optional("port") { $0.integer.flatMap { UInt16(exactly: $0) } } ?? 0,
@@ -103,6 +106,30 @@ extension FlightRecord {
             alpn: try fields.optional("alpn") { $0.texts } ?? [],
             ja4: try fields.optional("ja4") { $0.string },
             excerpt: try fields.optional("excerpt") { $0.string },
+        )
+    }
+}
+
+extension ApprovalRecord {
+    /// What was approved, as it stands in an event.
+    package var json: JSON {
+        JSON(present: [
+            "seconds": .integer(seconds),
+            "expires": .string(expires.description),
+            "ports": ports.isEmpty ? nil : JSON(ports),
+            "protocol": JSON(application),
+            "replacedBy": JSON(replacedBy),
+        ])
+    }
+
+    fileprivate init(_ json: JSON) throws(EventError) {
+        let fields = try Fields(json, path: "approval")
+        self.init(
+            seconds: try fields.required("seconds") { $0.integer },
+            expires: try fields.required("expires") { $0.string.flatMap { WallTime($0) } },
+            ports: try fields.optional("ports") { $0.texts } ?? [],
+            application: try fields.optional("protocol") { $0.string },
+            replacedBy: try fields.optional("replacedBy") { $0.integer },
         )
     }
 }

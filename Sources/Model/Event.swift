@@ -73,6 +73,34 @@ package struct FlightRecord: Hashable, Sendable {
     }
 }
 
+/// What an operator has approved, as it stands in the events of a grant.
+package struct ApprovalRecord: Hashable, Sendable {
+    /// For how long it was approved, in seconds.
+    package var seconds: Int64
+    /// When it ends by itself.
+    package var expires: WallTime
+    /// On which ports, for a name: `443`, `8443/udp`.
+    package var ports: [String]
+    /// What must be spoken there, for a name; nil where nobody said.
+    package var application: String?
+    /// The grant that took its place.
+    package var replacedBy: Int64?
+
+    package init(
+        seconds: Int64,
+        expires: WallTime,
+        ports: [String] = [],
+        application: String? = nil,
+        replacedBy: Int64? = nil,
+    ) {
+        self.seconds = seconds
+        self.expires = expires
+        self.ports = ports
+        self.application = application
+        self.replacedBy = replacedBy
+    }
+}
+
 /// One line of the record.
 package struct Event: Hashable, Sendable {
     /// What the line tells of.
@@ -81,7 +109,7 @@ package struct Event: Hashable, Sendable {
         case request
         /// Somebody outside tried to open a connection to a workload, or did.
         case inbound
-        /// A grant was made, revoked, or ran out.
+        /// A grant was made, revoked, replaced by another one, or ran out.
         case grant
         /// Policies were loaded, or refused.
         case reload
@@ -107,6 +135,8 @@ package struct Event: Hashable, Sendable {
     package var destination: Destination?
     /// The name the destination's address is known by.
     package var name: String?
+    /// The address that the name was answered with, where the line is about that and not about a destination.
+    package var answer: IPAddress?
     /// The application protocol that the request is, or claims to be.
     package var application: String?
     /// What its first bytes said, where somebody looked at them.
@@ -123,6 +153,8 @@ package struct Event: Hashable, Sendable {
     package var latencyMicroseconds: Int64?
     /// The grant that the line is about.
     package var grant: Int64?
+    /// What the grant allows, and for how long.
+    package var approval: ApprovalRecord?
     /// Who made the call, for grants and refused calls: a user name or number.
     package var actor: String?
     /// What a person should read: the operator's reason, the reload's error, the alarm.

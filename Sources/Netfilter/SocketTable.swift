@@ -23,7 +23,8 @@ package struct SocketInfo: Hashable, Sendable {
     /// The number that the kernel gives no other socket until the next boot.
     package var id: UInt64 { UInt64(cookie[1]) << 32 | UInt64(cookie[0]) }
     fileprivate var cookie: [UInt32]
-    fileprivate var interface: UInt32
+    /// The index of the device that it is bound to; 0 for none.
+    package var device: UInt32
     /// Whether the kernel keeps it as an IPv6 socket, which an IPv4 connection may be too.
     fileprivate var isV6: Bool
 }
@@ -45,12 +46,15 @@ package final class SocketTable {
     private static let ipv6: UInt8 = 10
 
     /// The socket of a connection, or the one that a datagram from `remote` would reach; nil when there is none.
+    ///
+    /// `device` is the index of the one that its packets go out by: a socket that is bound to a device is found by no other.
     package func find(
         _ transport: Transport,
         local: IPAddress,
         _ localPort: UInt16,
         remote: IPAddress,
         _ remotePort: UInt16,
+        device: UInt32,
     ) -> SocketInfo? {
         var endpoint = enf_endpoint()
         endpoint.family = local.isV4 ? Self.ipv4 : Self.ipv6
@@ -60,18 +64,42 @@ package final class SocketTable {
         unsafe withUnsafeMutableBytes(of: &endpoint.local) { unsafe Self.copy(local, $0) }
         unsafe withUnsafeMutableBytes(of: &endpoint.remote) { unsafe Self.copy(remote, $0) }
         var found = enf_sock()
-        guard isDone(onFailure, unsafe enf_sock_find(socket, &endpoint, &found), "looking for a socket") else {
+        guard isDone(onFailure, unsafe enf_sock_find(socket, &endpoint, device, &found), "looking for a socket") else {
             return nil
         }
         return Self.read(found)
     }
 
-    /// All sockets of a transport whose state is in `states`, a set of bits `1 << state`.
-    package func list(_ transport: Transport, states: UInt32 = .max) throws(NetfilterError) -> [SocketInfo] {
+    /// The same, whatever device the socket is bound to, as far as only one can be meant.
+    ///
+    /// Goes through all sockets of the transport: for what `find` does not find.
+    package func search(
+        _ transport: Transport,
+        local: IPAddress,
+        _ localPort: UInt16,
+        remote: IPAddress,
+        _ remotePort: UInt16,
+    ) -> SocketInfo? {
+        guard localPort != 0, let all = try? list(transport, localPort: localPort) else { return nil }
+        let own = all.filter { $0.local == local || Self.isAny($0.local) }
+        let connected = own.filter { $0.remotePort == remotePort && $0.remote == remote }
+        if let found = connected.first { return connected.count == 1 ? found : nil }
+        let open = transport == .udp ? own.filter { $0.remotePort == 0 } : []
+        return open.count == 1 ? open.first : nil
+    }
+
+    private static func isAny(_ address: IPAddress) -> Bool { address.bytes.allSatisfy { $0 == 0 } }
+
+    /// All sockets of a transport whose state is in `states`, a set of bits `1 << state`; with `localPort` those of one port.
+    package func list(
+        _ transport: Transport,
+        states: UInt32 = .max,
+        localPort: UInt16 = 0,
+    ) throws(NetfilterError) -> [SocketInfo] {
         var list = List()
         for family in [Self.ipv4, Self.ipv6] {
             let result = unsafe withUnsafeMutablePointer(to: &list) { pointer in
-                unsafe enf_sock_dump(socket, family, transport.number, states, pointer) { context, sock in
+                unsafe enf_sock_dump(socket, family, transport.number, states, localPort, pointer) { context, sock in
                     unsafe context?.assumingMemoryBound(to: List.self).pointee.sockets.append(
                         SocketTable.read(sock.pointee),
                     )
@@ -98,7 +126,7 @@ package final class SocketTable {
         unsafe withUnsafeMutableBytes(of: &sock.endpoint.remote) {
             unsafe Self.copy(info.remote, $0, mapped: info.isV6)
         }
-        sock.interface = info.interface
+        sock.interface = info.device
         sock.cookie = (info.cookie[0], info.cookie[1])
         return isDone(onFailure, unsafe enf_sock_destroy(socket, &sock), "ending a connection")
     }
@@ -125,7 +153,7 @@ package final class SocketTable {
             cgroup: sock.cgroup,
             state: sock.state,
             cookie: [sock.cookie.0, sock.cookie.1],
-            interface: sock.interface,
+            device: sock.interface,
             isV6: sock.endpoint.family == ipv6,
         )
     }

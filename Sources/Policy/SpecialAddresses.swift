@@ -21,6 +21,33 @@ package enum SpecialAddresses {
         }
     }
 
+    /// What such an address is for, in few words; nil for any other.
+    package static func kind(of address: IPAddress) -> String? {
+        guard isSpecialPurpose(address) else { return nil }
+        if metadata.contains(address) { return "cloud metadata" }
+        let kinds = address.isV4 ? v4Kinds : v6Kinds
+        return kinds.first { $0.prefix.contains(address) }?.kind ?? "reserved"
+    }
+
+    private static let v4Kinds = kinds([
+        ("0.0.0.0/8", "this network"), ("10.0.0.0/8", "private"), ("100.64.0.0/10", "shared"),
+        ("127.0.0.0/8", "loopback"), ("169.254.0.0/16", "link-local"), ("172.16.0.0/12", "private"),
+        ("192.0.2.0/24", "documentation"), ("192.88.99.0/24", "6to4"), ("192.168.0.0/16", "private"),
+        ("198.18.0.0/15", "benchmarking"), ("198.51.100.0/24", "documentation"), ("203.0.113.0/24", "documentation"),
+        ("255.255.255.255/32", "broadcast"), ("224.0.0.0/4", "multicast"),
+    ])
+
+    private static let v6Kinds = kinds([
+        ("::/128", "unspecified"), ("::1/128", "loopback"), ("64:ff9b::/96", "NAT64"), ("64:ff9b:1::/48", "NAT64"),
+        ("100::/64", "discard"), ("2001::/32", "Teredo"), ("2001:db8::/32", "documentation"), ("2002::/16", "6to4"),
+        ("3fff::/20", "documentation"), ("fc00::/7", "unique local"), ("fe80::/10", "link-local"),
+        ("fec0::/10", "site-local"), ("ff00::/8", "multicast"),
+    ])
+
+    private static func kinds(_ texts: [(String, String)]) -> [(prefix: AddressPrefix, kind: String)] {
+        texts.compactMap { text, kind in (try? AddressPrefix(policy: text)).map { ($0, kind) } }
+    }
+
     /// Ranges in ascending order that do not overlap, in host byte order.
     private static let v4: [ClosedRange<UInt32>] = [
         0x0000_0000...0x00ff_ffff,  // 0.0.0.0/8 "this network", RFC 791

@@ -81,13 +81,16 @@ extension Event {
             ("EGRESSD_SEQ", "\(sequence)"), ("EGRESSD_TIME", time.description), ("EGRESSD_KIND", kind.rawValue),
             ("EGRESSD_VERDICT", verdict?.rawValue), ("EGRESSD_REASON", reason?.rawValue),
             ("EGRESSD_WORKLOAD", workload), ("EGRESSD_RULE", rule), ("EGRESSD_GENERATION", text(generation)),
-            ("EGRESSD_ADDRESS", destination?.address.description), ("EGRESSD_PORT", port),
+            ("EGRESSD_ADDRESS", (destination?.address ?? answer)?.description), ("EGRESSD_PORT", port),
             ("EGRESSD_TRANSPORT", destination?.transport.description), ("EGRESSD_NAME", name),
             ("EGRESSD_APPLICATION", application), ("EGRESSD_PID", text(process?.pid)),
             ("EGRESSD_UID", text(process?.uid)), ("EGRESSD_EXECUTABLE", process?.executable),
             ("EGRESSD_COMMAND", process.flatMap { $0.command.isEmpty ? nil : $0.command.joined(separator: " ") }),
             ("EGRESSD_CGROUP", process?.cgroup), ("EGRESSD_FINDING", finding?.rawValue),
             ("EGRESSD_REQUEST", text(request)), ("EGRESSD_COUNT", "\(count)"), ("EGRESSD_GRANT", text(grant)),
+            ("EGRESSD_EXPIRES", approval?.expires.description),
+            ("EGRESSD_PORTS", approval.flatMap { $0.ports.isEmpty ? nil : $0.ports.joined(separator: " ") }),
+            ("EGRESSD_PROTOCOL", approval?.application),
             ("EGRESSD_ACTOR", actor), ("EGRESSD_LATENCY_USEC", text(latencyMicroseconds)),
         ]
     }

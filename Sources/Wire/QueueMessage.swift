@@ -21,6 +21,8 @@ package struct QueueMessage: Hashable, Sendable {
     package private(set) var inputInterface: UInt32 = 0
     /// The index of the interface it goes out by; 0 when that is not known.
     package private(set) var outputInterface: UInt32 = 0
+    /// The index of the interface that the packet is at: it goes out by it, or came in by it.
+    package var device: UInt32 { outputInterface != 0 ? outputInterface : inputInterface }
     /// The user who owns the socket; nil without a socket or with one that has no file.
     package private(set) var uid: UInt32?
     /// The group of the socket's owner; nil like `uid`.

@@ -56,7 +56,7 @@ enum ControlCommand {
             try names(&arguments, path: path, json: json)
         case "approve":
             let parameters = try approval(&arguments)
-            try call("Approve", parameters, &arguments, path, json) { Tables.approved($0["grant"] ?? .null) }
+            try call("Approve", parameters, &arguments, path, json) { Tables.approved($0) }
         case "revoke":
             let reason = try arguments.option("--reason")
             let id = try number(&arguments, "the grant's number")

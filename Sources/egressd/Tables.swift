@@ -79,10 +79,13 @@ enum Tables {
         print("\(count) workload\(count == 1 ? "" : "s") in force")
     }
 
-    static func approved(_ grant: JSON) {
+    static func approved(_ answer: JSON) {
+        let grant = answer["grant"] ?? .null
+        let replaced = (answer["replaces"]?.array ?? []).map { text($0) }.joined(separator: ", ")
         print(
             "grant \(text(grant["grant"])): \(text(grant["workload"])) may reach \(destination(grant["destination"])) "
-                + "until \(time(grant["expires"])) UTC",
+                + "until \(time(grant["expires"])) UTC"
+                + (replaced.isEmpty ? "" : "; it takes the place of grant \(replaced)"),
         )
     }
 
@@ -113,6 +116,12 @@ enum Tables {
         }
         if let count = event["count"]?.integer { parts.append("×\(count)") }
         if let grant = event["grant"]?.integer { parts.append("grant=\(grant)") }
+        if let approval = event["approval"] {
+            let ports = (approval["ports"]?.array ?? []).map { text($0) }
+            if !ports.isEmpty { parts.append("ports=\(ports.joined(separator: ","))") }
+            if let spoken = approval["protocol"] { parts.append("protocol=\(text(spoken))") }
+            parts.append("until=\(time(approval["expires"]).split(separator: " ").joined(separator: "T"))Z")
+        }
         if let actor = event["actor"]?.string { parts.append("by=\(oneLine(actor))") }
         if let message = event["message"]?.string { parts.append(oneLine(message)) }
         return parts.joined(separator: " ")
@@ -157,7 +166,8 @@ enum Tables {
             let spoken = value?["protocol"]?.string.map { " \(oneLine($0))" } ?? ""
             return text(value?["name"]) + " " + ports.map { text($0) }.joined(separator: ",") + spoken
         }
-        let transport = value?["transport"]?.string ?? ""
+        // What a name was answered with has neither port nor transport.
+        guard let transport = value?["transport"]?.string else { return address }
         guard transport == "tcp" || transport == "udp" else { return "\(address)/\(transport)" }
         let host = address.contains(":") ? "[\(address)]" : address
         return "\(host):\(value?["port"]?.integer ?? 0)/\(transport)"

@@ -113,7 +113,7 @@ extension Scenario {
     /// Answers `expire` as the daemon does: every connection is open still, or none is.
     mutating func expire(_ actions: [BrokerAction], wasOpen: Bool) -> [BrokerAction] {
         actions.flatMap { action -> [BrokerAction] in
-            guard case .expire(let key) = action else { return [action] }
+            guard case .expire(let key, _) = action else { return [action] }
             return broker.expired(key, wasOpen: wasOpen, at: now)
         }
     }
@@ -121,9 +121,9 @@ extension Scenario {
 
 extension [BrokerAction] {
     /// The stamps that connections get.
-    var stamps: [Stamp.State] { compactMap { if case .stamp(_, let stamp) = $0 { stamp.state } else { nil } } }
-    var destroyed: [FlowKey] { compactMap { if case .destroy(let key) = $0 { key } else { nil } } }
-    var expiring: [FlowKey] { compactMap { if case .expire(let key) = $0 { key } else { nil } } }
+    var stamps: [Stamp.State] { compactMap { if case .stamp(_, let stamp, _) = $0 { stamp.state } else { nil } } }
+    var destroyed: [FlowKey] { compactMap { if case .destroy(let key, _) = $0 { key } else { nil } } }
+    var expiring: [FlowKey] { compactMap { if case .expire(let key, _) = $0 { key } else { nil } } }
     var changesAfter: [ElementChange] {
         flatMap { action -> [ElementChange] in if case .changeAfter(let changes) = action { changes } else { [] } }
     }

@@ -69,7 +69,7 @@ struct FlightReloadTests {
         let assignment = try #require(scenario.broker.assignments["train"])
         #expect(assignment.generation == 2)
         let actions = try Self.finish(&scenario, client)
-        #expect(actions.contains(.stamp(client.key, assignment.stamp(.allowed))))
+        #expect(actions.contains(.stamp(client.key, assignment.stamp(.allowed), 0)))
         #expect(actions.events.map(\.generation) == [2])
     }
 

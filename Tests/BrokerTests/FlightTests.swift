@@ -40,12 +40,34 @@ struct FlightTests {
         #expect(again.changesAfter.flatMap(\.remove) == [element])
     }
 
+    /// Who says it first does not lend its name to those who say it after.
+    @Test func repetitionsAreCountedForEachProgram() throws {
+        var (scenario, client) = try Self.start()
+        let tunnel = ["ssh", "-N", "-R", "9000:localhost:22", "packages.example.org"]
+        var told: [Event] = []
+        for (number, command) in [["ssh", "git@host"], tunnel, tunnel, tunnel].enumerated() {
+            client.port = 40_000 + UInt16(number)
+            client.sender = Scenario.facts("/train", command: command)
+            client.sender.process?.pid = 100 + Int32(number)
+            told += try scenario.say(Array("SSH-2.0-x\r\n".utf8), of: client).events
+        }
+        #expect(told.map(\.process?.command.count) == [2, 5])
+        #expect(told.map(\.finding) == [.sshOnWrongPort, .reverseSSHTunnel])
+        let reports = scenario.pass(.seconds(10)).events
+        let report = try #require(reports.first)
+        #expect(reports.count == 1 && report.count == 2 && report.finding == .reverseSSHTunnel)
+        // There were several processes with this command line.
+        #expect(report.process == ProcessRecord(executable: "/usr/bin/ssh", command: tunnel))
+        #expect(report.application == "ssh" && report.request == told.first?.request)
+        #expect(report.message?.hasSuffix("repetitions within 10 s, of the same program") == true)
+    }
+
     @Test(arguments: ["curl-tls", "git-tls", "go-tls", "node-tls"], [address, "2606:2800::1"])
     func theRightNamePasses(_ recorded: String, _ address: String) throws {
         var (scenario, client) = try Self.start(address)
         let actions = try scenario.say(FirstBytes.recorded(recorded), of: client)
         #expect(actions.stamps == [.allowed])
-        #expect(actions.contains(.stamp(client.key, scenario.broker.assignment(.init(number: 16)).stamp(.allowed))))
+        #expect(actions.contains(.stamp(client.key, scenario.broker.assignment(.init(number: 16)).stamp(.allowed), 0)))
         #expect(actions.answers == [.again])
         #expect(actions.destroyed == [])
         let event = try #require(actions.events.first)

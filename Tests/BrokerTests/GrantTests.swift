@@ -24,6 +24,9 @@ struct GrantTests {
         #expect(actions.added("grants4").count == 1)
         #expect((actions.added("grants4").first?.timeout ?? 0) >= 60_000)
         #expect(actions.settled.map(\.destination) == [destination])
+        let wall = scenario.broker.wall(scenario.now)
+        let approval = try #require(actions.events.last?.approval)
+        #expect(approval == ApprovalRecord(seconds: 60, expires: wall + .seconds(60)))
         let next = scenario.ask(destination, port: 40_009)
         #expect(next.events.map(\.reason) == [.grant])
         #expect(next.added("answers4").map(\.state) == [.allowed])
@@ -140,6 +143,12 @@ struct GrantTests {
         let (second, actions) = try scenario.approve(1, seconds: 3600).get()
         #expect(actions.removed("grants4").map(\.key) == actions.added("grants4").map(\.key))
         #expect(scenario.broker.grants.keys.sorted() == [second.id])
+        // Whoever reads the record finds where the first one ended.
+        let (ended, made) = (try #require(actions.events.first), try #require(actions.events.last))
+        #expect(actions.events.count == 2 && made.grant == second.id && made.verdict == .allow)
+        #expect((ended.kind, ended.grant, ended.verdict, ended.reason) == (.grant, 1, nil, .revoked))
+        #expect((ended.message, ended.approval?.replacedBy, ended.actor) == ("replaced by grant 2", 2, "root"))
+        #expect(made.approval?.replacedBy == nil)
         _ = try scenario.broker.revoke(grant: second.id, reason: nil, actor: "root", at: scenario.now).get()
         // The first one does not come back with a reload.
         let narrower = try scenario.load([try Scenario.workload(deny: ["all 0.0.0.0/0 any"])])

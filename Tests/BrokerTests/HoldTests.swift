@@ -26,8 +26,12 @@ struct HoldTests {
         #expect(actions.answers == [.again, .again])
         #expect(actions.added("grants4").count == 1)
         #expect(actions.events.map(\.verdict) == [.allow, .allow])
-        #expect(actions.events.map(\.kind) == [.request, .grant])
+        #expect(actions.events.map(\.kind) == [.grant, .request])
         #expect(actions.events.allSatisfy { $0.grant == grant.id })
+        // The kernel does not tell of them again, and counts what comes after them.
+        #expect(actions.added("seen4").count == 1)
+        let seen = try #require(scenario.pass(.seconds(10)).settled.first)
+        #expect(scenario.broker.settled(seen, packets: 3, at: scenario.now).events.map(\.count) == [1])
         #expect(scenario.broker.holds.isEmpty)
         #expect(scenario.broker.heldFlows.isEmpty)
     }

@@ -7,6 +7,33 @@ import Testing
 
 /// Who asks: workloads, the host's other processes, other users, the daemon; and what becomes of it in each mode.
 struct IdentityTests {
+    /// Who cannot be found is refused, but where only is observed: there the packet passes, and leaves no stamp.
+    @Test(arguments: [true, false], [Layout.Question.outbound, .unmarked, .reply, .sender, .inbound])
+    func whoCannotBeFound(_ observesOnly: Bool, _ kind: Layout.Question) throws {
+        let settings = Broker.Settings(observesOnly: observesOnly, unidentified: .deny)
+        var scenario = try Scenario([try Scenario.workload()], settings: settings)
+        let destination = try Scenario.destination("203.0.113.9", 22)
+        let first = scenario.ask(destination, kind, from: nil)
+        #expect(first.answers == [observesOnly ? .pass : .drop])
+        #expect(first.events.map(\.verdict) == [observesOnly ? .observe : .deny])
+        #expect(first.events.map(\.reason) == [observesOnly ? .observeMode : .unidentified])
+        #expect(scenario.ask(destination, kind, from: nil).answers == first.answers)
+        let key = try #require(scenario.pass(.seconds(10)).settled.first)
+        let report = try #require(scenario.broker.settled(key, packets: 0, at: scenario.now).events.first)
+        #expect(report.verdict == first.events.first?.verdict && report.count == 1)
+        let settled = observesOnly ? "let through" : "refused"
+        #expect(report.message?.hasSuffix("repetitions within 10 s, \(settled): their programs are not known") == true)
+    }
+
+    @Test func whatIsObservedDoesNotFillTheMemory() throws {
+        var scenario = try Scenario([], settings: Broker.Settings(observesOnly: true))
+        for number in 0..<2000 as Range<UInt32> {
+            let destination = Destination(address: .v4(0xcb00_0000 + number), port: 22, transport: .tcp)
+            #expect(scenario.ask(destination, from: nil).events.count == 1)
+        }
+        #expect(scenario.broker.windows.count <= Broker.windowLimit)
+    }
+
     private static func host(_ mode: Broker.Settings.Unidentified, observesOnly: Bool = false) throws -> Scenario {
         try Scenario(
             [try Scenario.workload(user: 1001)],

@@ -91,6 +91,8 @@ struct NameTests {
         #expect(repeated == [true, true])
         let told = scenario.pass(.seconds(11)).events.filter { $0.name == "evil.example" }
         #expect(told.map(\.count) == [2])
+        #expect(told.first?.process == nil && told.first?.application == "dns")
+        #expect(told.first?.message == "repetitions within 10 s: their programs are not known")
         let request = try #require(scenario.broker.requestSummaries.first { $0.subject.name != nil })
         #expect(request.count == 3)
     }
@@ -169,6 +171,9 @@ struct NameTests {
         #expect(withheld == [special])
         #expect(actions.events.map(\.reason) == [.specialAddress])
         #expect(actions.events.map(\.name) == ["packages.example.org"])
+        // Nobody asked for a port of it.
+        #expect(actions.events.map(\.answer) == [special] && actions.events.first?.destination == nil)
+        #expect(actions.events.first?.message?.contains("address (") == true)
         #expect(scenario.broker.pinSummaries().map(\.address) == [Self.given])
     }
 

@@ -106,7 +106,11 @@ extension Simulation {
         }
         switch answer {
         case .again: meet(packet, from: packet.kind)
-        case .pass: fail("nothing was to be inspected here")
+        case .pass:
+            // Nothing is inspected here: it is what fits no policy, and passes where only is observed.
+            guard let flow = flows[packet.flow] else { return }
+            guard broker.settings.observesOnly else { return fail("passes alone: \(flow)") }
+            settle(.accepted(how: "observe mode"), packet, flow)
         case .drop:
             guard !isOrphan, let flow = flows[packet.flow] else {
                 mistaken += packet.toldRefused

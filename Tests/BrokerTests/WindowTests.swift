@@ -39,6 +39,30 @@ struct WindowTests {
         #expect(scenario.broker.windows.isEmpty)
     }
 
+    /// Who is the first within a window does not lend its name to those who come after.
+    @Test(arguments: ["window", "stop"])
+    func whoRepeatsARequestIsNotTheFirstProgram(_ end: String) throws {
+        var scenario = try Scenario([try Scenario.workload()])
+        let destination = try Scenario.destination("203.0.113.9", 22)
+        var first = Scenario.facts("/train", command: ["ssh", "-N", "-R", "9000:localhost:22", "203.0.113.9"])
+        first.process?.executable = "/usr/bin/ssh"
+        first.context = ["RL_STEP": "7"]
+        let told = try #require(scenario.ask(destination, from: first).events.first)
+        #expect(told.finding == .reverseSSHTunnel && told.application == "ssh" && told.context == ["RL_STEP": "7"])
+
+        let over = end == "stop" ? scenario.broker.closeWindows(at: scenario.now) : scenario.pass(.seconds(10))
+        let key = try #require(over.settled.first)
+        let ahead = try #require(scenario.broker.denials(of: key, packets: 5, at: scenario.now))
+        let report = try #require(scenario.broker.settled(key, packets: 5, at: scenario.now).events.first)
+        #expect(ahead == report)
+        #expect(report.process == nil && report.context == [:] && report.finding == nil && report.application == nil)
+        #expect(report.message == "repetitions within 10 s, refused by the kernel: their programs are not known")
+        #expect(report.destination == destination && report.workload == "train" && report.request == told.request)
+        #expect(report.verdict == .deny && report.reason == .unknownDestination && report.count == 4)
+        // Whose request it is stays known where the first attempt counts.
+        #expect(scenario.broker.requestSummaries.first?.process?.executable == "/usr/bin/ssh")
+    }
+
     @Test func aWindowThatMetNothingMoreIsSilent() throws {
         var scenario = try Scenario([try Scenario.workload()])
         _ = scenario.ask(try Scenario.destination("203.0.113.9", 22))

@@ -73,6 +73,35 @@ def test_an_approver_approves(started, ground):
     assert started.wait_event(kind="grant")["actor"]
 
 
+def test_an_approval_and_its_end_are_told_whole(started, job):
+    """What was approved and for how long; and which approval another one of the same has ended."""
+
+    def approve(request, *flags):
+        return started.ctl("approve", str(request), *flags, json_output=False)
+
+    job.tcp(IPV4.stranger, 443)
+    request = started.request_for(IPV4.stranger, 443)["request"]
+    assert "takes the place" not in approve(request, "--for", "1h")
+    assert approve(request, "--for", "2h").strip().endswith("; it takes the place of grant 1")
+    started.wait_event(kind="grant", grant=2)
+    made, ended, second = started.events(kind="grant")
+    assert [event["approval"]["seconds"] for event in (made, ended, second)] == [3600, 3600, 7200]
+    assert made["time"] < made["approval"]["expires"] < second["approval"]["expires"]
+    assert (ended["grant"], ended["message"], ended["approval"]["replacedBy"]) == (1, "replaced by grant 2", 2), ended
+    assert "verdict" not in ended and ended["actor"] == second["actor"]
+
+    job.udp(IPV4.stranger, 53, payload=QUESTION, reply=False)
+    (named,) = [one for one in started.ctl("requests")["requests"] if one["destination"].get("name")]
+    approve(named["request"], "--for", "1h", "--ports", "443,8443", "--protocol", "ssh")
+    approval = started.wait_event(kind="grant", grant=3)["approval"]
+    assert (approval["ports"], approval["protocol"], approval["seconds"]) == (["443", "8443"], "ssh", 3600)
+    assert "ports=443,8443 protocol=ssh until=2" in started.ctl("log", json_output=False)
+
+
+# A question for the addresses of "x.example" (RFC 1035).
+QUESTION = "\0\1\1\0\0\1\0\0\0\0\0\0\1x\7example\0\0\1\0\1"
+
+
 def test_anybody_else_is_refused(started, ground):
     anybody = as_user(ground, 1500)
     for call in ("status", "requests", "log"):

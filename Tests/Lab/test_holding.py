@@ -2,7 +2,9 @@
 
 import time
 
-from conftest import job_policy
+import packets
+from conftest import JOB, job_policy
+from names_checks import eventually
 
 
 def held(daemon, family, port, timeout=3):
@@ -14,9 +16,15 @@ def test_approved_while_it_waits_connects(ground, daemon, job, family):
     waiting = job.begin("tcp", to=[family.stranger, 443], timeout=15)
     held(daemon, family, 443)
     assert not waiting.done
-    daemon.approve(family.stranger, 443)
+    grant = daemon.approve(family.stranger, 443)
     answer = waiting.wait()
     assert answer["ok"], answer
+    # Once, and after the approval: the kernel does not tell of it as well.
+    daemon.stop()
+    daemon.start()
+    told = [event for event in daemon.events(to=family.stranger, port=443) if event.get("verdict") == "allow"]
+    assert [(event["kind"], event["grant"]) for event in told] == [("grant", grant), ("request", grant)], told
+    assert told[1]["process"]["pid"] == job.pid and told[1]["latencyMicroseconds"] > 0
 
 
 def test_a_held_datagram_is_delivered_when_approved(ground, daemon, job, family):
@@ -72,3 +80,18 @@ def test_a_host_that_is_observed_refuses_nothing_and_records_all(ground, daemon,
     assert daemon.wait_event(to=family.stranger, port=443, transport="tcp")["verdict"] == "observe"
     assert daemon.wait_event(to=family.secret, port=443)["verdict"] == "observe"
     assert daemon.wait_event(to=family.other, port=443)["verdict"] == "observe"
+
+
+def test_who_cannot_be_found_is_not_refused_where_only_is_observed(ground, daemon, basic, family):
+    """Segments of no connection through a raw socket that is closed at once: no program is found for them."""
+    daemon.configure(mode="observe")
+    daemon.start(basic)
+    sender = ground.agent(JOB, uid=1001, capabilities=("net_raw",))
+    segment = packets.tcp(family.host, family.stranger, (5900, 443), packets.ACK, b"of no connection")
+    with ground.capture() as capture:
+        for _ in range(5):
+            assert sender.do("raw", to=family.stranger, protocol=6, packet=segment.hex())["ok"]
+        eventually(lambda: len(capture.find(payload=b"of no connection")) == 5, 15, "all of them leave")
+    event = daemon.wait_event(to=family.stranger, port=443)
+    assert (event["verdict"], event["reason"]) == ("observe", "observe-mode"), event
+    assert daemon.events(verdict="deny") == []

@@ -84,7 +84,10 @@ def test_special_addresses_are_taken_out_and_never_pinned(ground, daemon, world,
         assert wait_named(daemon, name, verdict="deny", reason="special-address")["workload"] == "job"
     assert resolve(asker, site, "mixed.lab.test") == [site.first]
     assert pinned(daemon, workload="job") == {site.first}
-    recorded = {event["destination"].get("address") for event in daemon.events(reason="special-address")}
+    events = daemon.events(reason="special-address")
+    assert all({"port", "transport"}.isdisjoint(event["destination"]) for event in events)
+    assert all("special-purpose address (" in event["message"] for event in events)
+    recorded = {event["destination"].get("address") for event in events}
     # A v4-mapped address is the IPv4 address that it means.
     mapped = {"::ffff:10.0.0.1": "10.0.0.1"}
     assert {mapped.get(address, address) for address in site.special} <= {mapped.get(one, one) for one in recorded}

@@ -122,6 +122,22 @@ def test_the_count_is_written_down_when_the_daemon_ends(ground, daemon, job, bas
     assert sum(event.get("count", 1) for event in daemon.events(to=family.stranger, port=443)) == 50
 
 
+def test_repetitions_bear_no_program_but_the_first(ground, daemon, job, basic, family):
+    """What another program tries within the window is not told of as the first one's."""
+    daemon.start(basic)
+    assert job.tcp(family.stranger, 22)["error"] == "ECONNREFUSED"
+    job.close()
+    other = ground.agent(JOB, uid=1001)
+    assert other.tcp(family.stranger, 22)["error"] == "ECONNREFUSED"
+    daemon.stop()
+    daemon.start()
+    first, second = daemon.events(to=family.stranger, port=22)
+    assert first["process"]["pid"] == job.pid and "message" not in first
+    assert {"process", "context", "finding", "latencyMicroseconds"}.isdisjoint(second), second
+    assert second["message"] == "repetitions within 10 s, refused by the kernel: their programs are not known"
+    assert [second[key] for key in ("workload", "reason", "request")] == ["job", "unknown-destination", first["request"]]
+
+
 def test_only_the_first_allowed_packet_of_a_connection_is_an_event(ground, daemon, job, family):
     daemon.start({"job": job_policy(ground, family, allow=[rule("one", family.other, [443], executable=PYTHON)])})
     connection = job.tcp(family.other, 443, keep=True)

@@ -47,8 +47,16 @@ import Testing
         full.grant = 3
         full.actor = "root"
         full.message = "line\nbreak \u{1b}[31m"
+        full.approval = ApprovalRecord(
+            seconds: 7200,
+            expires: WallTime(microseconds: 1),
+            ports: ["443", "8443/udp"],
+            application: "tls",
+            replacedBy: 4,
+        )
         var nameOnly = Event(time: WallTime(microseconds: 0), kind: .request)
         nameOnly.name = "x.example"
+        nameOnly.answer = .v6(1)
         nameOnly.process = ProcessRecord()
         var ping = Event(time: WallTime(microseconds: 1), kind: .inbound)
         ping.destination = Destination(address: .v6(1), port: 0, transport: Transport(number: 58))
@@ -72,7 +80,10 @@ import Testing
             #"{"time":"1970-01-01T00:00:00Z","kind":"daemon","destination":{"address":"::1","port":65536,"transport":"tcp"}}"#,
             "destination.port"
         ),
-        (#"{"time":"1970-01-01T00:00:00Z","kind":"daemon","destination":{"address":"::1"}}"#, "destination.transport"),
+        (
+            #"{"time":"1970-01-01T00:00:00Z","kind":"daemon","destination":{"address":"::1","port":1}}"#,
+            "destination.transport"
+        ),
     ])
     func namesTheFieldThatIsWrong(text: String, field: String) throws {
         let json = try JSON.parse(text)

@@ -54,6 +54,23 @@ struct SpecialAddressTests {
         #expect(!SpecialAddresses.isSpecialPurpose(try #require(IPAddress(text))))
     }
 
+    @Test(arguments: [
+        ("10.0.0.1", "private"), ("127.0.0.1", "loopback"), ("169.254.1.1", "link-local"), ("100.64.0.1", "shared"),
+        ("169.254.169.254", "cloud metadata"), ("168.63.129.16", "cloud metadata"), ("192.0.0.1", "reserved"),
+        ("203.0.113.9", "documentation"), ("240.0.0.1", "reserved"), ("255.255.255.255", "broadcast"),
+        ("224.0.0.1", "multicast"), ("0.0.0.0", "this network"), ("::", "unspecified"), ("::1", "loopback"),
+        ("64:ff9b::1", "NAT64"), ("fd00::1", "unique local"), ("fe80::1", "link-local"), ("ff02::1", "multicast"),
+        ("fd00:ec2::254", "cloud metadata"), ("2001:db8::9", "documentation"), ("2002::1", "6to4"),
+        ("5f00::1", "reserved"),
+    ])
+    func kinds(_ text: String, _ kind: String) throws {
+        #expect(SpecialAddresses.kind(of: try #require(IPAddress(text))) == kind)
+    }
+
+    @Test func anOrdinaryAddressHasNoKind() throws {
+        #expect(SpecialAddresses.kind(of: try #require(IPAddress("1.1.1.1"))) == nil)
+    }
+
     @Test func aMappedAddressInItsSixteenBytesIsSpecialWhateverItHolds() {
         #expect(SpecialAddresses.isSpecialPurpose(.v6(0xffff_5db8_d850)))
     }

@@ -187,10 +187,13 @@ struct enf_sock {
     uint32_t cookie[2];
     uint64_t cgroup;    // 0: unknown
 };
-int enf_sock_find(int fd, const struct enf_endpoint *endpoint, struct enf_sock *ret_sock);
+// Finds a socket as a packet that arrives by the device `interface` would: one that is bound to it, or to none. With 0 only one
+// that is bound to none.
+int enf_sock_find(int fd, const struct enf_endpoint *endpoint, uint32_t interface, struct enf_sock *ret_sock);
 typedef void (*enf_sock_callback)(void *_Nullable context, const struct enf_sock *sock);
-int enf_sock_dump(int fd, uint8_t family, uint8_t protocol, uint32_t states, void *_Nullable context,
-                  enf_sock_callback callback);
+// All sockets, or those of one local port (0: any).
+int enf_sock_dump(int fd, uint8_t family, uint8_t protocol, uint32_t states, uint16_t local_port,
+                  void *_Nullable context, enf_sock_callback callback);
 // SOCK_DESTROY (CONFIG_INET_DIAG_DESTROY, 4.5 and later). -EOPNOTSUPP where the kernel lacks it.
 int enf_sock_destroy(int fd, const struct enf_sock *sock);
 

@@ -32,6 +32,12 @@ def family_of(address):
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
+def place(address, port):
+    """Where to connect or to bind to; `fe80::1%uplink` has a device."""
+    address, _, device = address.partition("%")
+    return (address, port, 0, socket.if_nametoindex(device)) if device else (address, port)
+
+
 def name_of(error):
     if isinstance(error, (socket.timeout, TimeoutError)) and getattr(error, "errno", None) is None:
         return "timeout"
@@ -52,7 +58,7 @@ def make(kind, address, command):
     if command.get("interface"):
         made.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, command["interface"].encode())
     if command.get("source"):
-        made.bind(tuple(command["source"]))
+        made.bind(place(*command["source"]))
     made.settimeout(command.get("timeout", 3))
     return made
 
@@ -70,7 +76,7 @@ def tcp(command):
     connection = None
     try:
         connection = make(socket.SOCK_STREAM, address, command)
-        connection.connect((address, port))
+        connection.connect(place(address, port))
         took = time.monotonic() - started
         greeting = connection.recv(200) if command.get("greet", True) else b""
         answer = {"ok": True, "ms": took * 1000, "greeting": greeting.decode("latin-1")}
@@ -99,13 +105,13 @@ def udp(command):
         if own:
             datagrams = make(socket.SOCK_DGRAM, address, command)
         if command.get("connect"):
-            datagrams.connect((address, port))
+            datagrams.connect(place(address, port))
         payload = command.get("payload", "ping").encode("latin-1")
         datagrams.settimeout(command.get("timeout", 1))
         if command.get("connect"):
             datagrams.send(payload)
         else:
-            datagrams.sendto(payload, (address, port))
+            datagrams.sendto(payload, place(address, port))
         reply, peer = b"", None
         if command.get("reply", True):
             reply, peer = datagrams.recvfrom(2000)
