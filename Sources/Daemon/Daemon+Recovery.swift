@@ -135,8 +135,12 @@ extension Daemon {
     /// `counting` are the elements that are still there. Throws before anything is told twice, when what the record has
     /// already cannot be read.
     func recall(_ counting: [AheadFile.Counter: Event]) throws(StoreError) -> [AheadFile.Line] {
-        let taken = ahead.left.counts.filter { counting[$0.key] == nil }
-        let lines = ahead.left.lines + taken.map { AheadFile.Line(event: $0.value, taken: $0.key) }
+        let taken = ahead.left.counts.filter { counting[$0.key] == nil }.map { counter, event in
+            AheadFile.Line(event: event, taken: counter)
+        }
+        // An element with the same key that the next start finds is another one, and has not counted these.
+        if !taken.isEmpty { foretell(taken, among: 0) }
+        let lines = ahead.left.lines + taken
         guard !lines.isEmpty else { return [] }
         // A new record may have begun to count anew.
         let after = ahead.left.after <= store.lastSequence ? ahead.left.after : 0
@@ -145,10 +149,12 @@ extension Daemon {
         var answered: [AheadFile.Line] = []
         for line in lines {
             let key = Self.withoutNumbers(line.event)
-            if let times = stored[key], times > 0 {
-                stored[key] = times - 1
-                _ = broker.recall(line.event, isStored: true)
-                if let request = line.event.request { markDirty(request) }
+            if let number = stored[key]?.popLast() {
+                var event = line.event
+                // The number that it got in the record is the one that people know.
+                event.request = number ?? event.request
+                _ = broker.recall(event, isStored: true)
+                if let request = event.request { markDirty(request) }
             } else if line.packet != nil, queues.isKept {
                 waiting.append(line)
             } else {
@@ -184,11 +190,13 @@ extension Daemon {
         if count > 0 { Log.info("\(count) denials of an earlier daemon had not reached the record: they have now") }
     }
 
-    /// The denials that the record has after this place.
-    private func storedDenials(after sequence: Int64) throws(StoreError) -> [Event: Int] {
+    /// The denials that the record has after this place, and the numbers of their requests.
+    private func storedDenials(after sequence: Int64) throws(StoreError) -> [Event: [Int64?]] {
         let filter = EventFilter(afterSequence: sequence, verdicts: [.deny], limit: .max)
-        var stored: [Event: Int] = [:]
-        for event in try store.events(matching: filter) { stored[Self.withoutNumbers(event), default: 0] += 1 }
+        var stored: [Event: [Int64?]] = [:]
+        for event in try store.events(matching: filter) {
+            stored[Self.withoutNumbers(event), default: []].append(event.request)
+        }
         return stored
     }
 

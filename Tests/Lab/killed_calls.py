@@ -77,6 +77,9 @@ class KilledCalls:
         self.daemon.start()
         for one in meanwhile:
             self.expect(one.wait())
+        # What it took over it has told of, and not had time to store all of.
+        self.daemon.kill()
+        self.daemon.start()
         name = names[first - 1] if first <= len(names) else "none"
         self.trials[self.port] = (f"{way}, call {first}: {name}", ATTEMPTS + len(meanwhile))
 
