@@ -44,7 +44,8 @@ extension Daemon {
             for socket in list(transport) where socket.remotePort != 0 && owner(socket) == identity {
                 let mayGoOn: Bool?
                 let remote = tracked.remote(of: socket)
-                if tracked.arrived(at: socket) != nil {
+                let arrival = tracked.arrived(at: socket)
+                if arrival != nil {
                     mayGoOn = broker.mayGoOn(
                         identity,
                         from: socket.remote,
@@ -57,9 +58,27 @@ extension Daemon {
                 } else {
                     mayGoOn = broker.mayGoOn(identity, to: remote)
                 }
-                if mayGoOn == false { sockets.destroy(socket) }
+                guard mayGoOn == false else { continue }
+                // What was refused already has its event.
+                let connection = arrival ?? tracked.opened(by: socket)
+                if connection?.isUnproved != true { tellEnd(of: socket, remote, isArrival: arrival != nil) }
+                sockets.destroy(socket)
             }
         }
+    }
+
+    /// Records that a connection ends because the policy is another one: no packet of it comes any more that could say so.
+    private func tellEnd(of socket: SocketInfo, _ remote: Destination, isArrival: Bool) {
+        guard let place = place(of: socket.cgroup) else { return }
+        let connection = OpenConnection(
+            holder: facts(socket, place, uid: socket.uid, withProcess: true),
+            local: Destination(address: socket.local, port: socket.localPort, transport: socket.transport),
+            remote: remote,
+            isArrival: isArrival,
+        )
+        let message = "it was open when the policy became another one"
+        guard let event = broker.takeOver(connection, message, at: Clock.now()) else { return }
+        perform([.record(event)])
     }
 
     /// Takes the stamps off the connections of sockets whose cgroup belongs to another identity now.

@@ -88,8 +88,10 @@ def test_a_refused_first_flight_ends_at_once(ground, daemon, job, family, target
     for to, address, device in targets:
         opened = job.tcp(to, 5555, interface=device, greet=False, keep=True)
         assert opened["ok"], opened
-        assert job.do("write", handle=opened["handle"], data="SSH-2.0-hasty\r\n")["ok"]
-        assert job.do("read", handle=opened["handle"], timeout=5)["error"] == "ECONNABORTED", to
+        # The server may be faster, and says what is not expected of it either.
+        written = job.do("write", handle=opened["handle"], data="SSH-2.0-hasty\r\n")
+        ended = job.do("read", handle=opened["handle"], timeout=5) if written["ok"] else written
+        assert ended["error"] == "ECONNABORTED", (to, ended)
         event = daemon.wait_event(to=address, port=5555, verdict="deny")
         assert named(event, job)["reason"] == "wrong-protocol", event
 

@@ -67,6 +67,7 @@ def listed(ground, name):
     return ground.host.command("nft", "list", "set", "inet", "egressd", name)
 
 
+@pytest.mark.in_turns
 @pytest.mark.parametrize("then", ["lives", "stops", "is-killed"])
 def test_a_count_whose_answer_is_lost_is_told_of_once(ground, daemon, job, basic, family, trouble, then):
     daemon.start(basic, prefix=trouble.prefix)

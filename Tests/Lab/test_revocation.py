@@ -35,6 +35,14 @@ def dead(agent, connection):
     return not answer["ok"] and answer["error"] in ("ECONNRESET", "ECONNABORTED", "EPIPE", "eof", "ECONNREFUSED")
 
 
+def ended(daemon, agent, address):
+    """The record says whose connection a policy that became narrower has ended."""
+    event = daemon.wait_event(to=address, port=443, verdict="deny")
+    assert event["message"] == "it was open when the policy became another one", event
+    assert (event["workload"], event["process"]["pid"]) == ("job", agent.pid), event
+    return event
+
+
 @pytest.mark.parametrize("how", ["ctl", "hangup"])
 def test_removing_a_rule_cuts_its_flows_alone(ground, daemon, job, family, how):
     other_cgroup = "training.slice/other.service"
@@ -55,6 +63,7 @@ def test_removing_a_rule_cuts_its_flows_alone(ground, daemon, job, family, how):
     assert job.echo(stays["handle"])["ok"], "another flow of the same workload was cut"
     assert neighbour.echo(apart["handle"])["ok"], "another workload's flow was cut"
     assert len(daemon.events(workload="neighbour")) == seen_before, "another workload's flow was asked again"
+    ended(daemon, job, family.storage)
     assert job.tcp(family.storage, 443)["error"] == "ECONNREFUSED"
 
 
@@ -65,6 +74,7 @@ def test_a_deny_added_cuts_what_it_covers(ground, daemon, job, family):
     with cut(ground, doomed):
         daemon.reload({"job": job_policy(ground, family, allow=allow)})
     assert job.echo(stays["handle"])["ok"]
+    assert ended(daemon, job, family.secret)["rule"] == "secrets"
 
 
 def test_a_wider_policy_cuts_nothing(ground, daemon, job, basic, family):
