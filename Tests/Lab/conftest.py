@@ -42,9 +42,9 @@ def pytest_collection_modifyitems(config, items):
             others = {key: value for key, value in item.callspec.params.items() if key != "family"}
             cases.setdefault(item.function, {}).setdefault(str(others), []).append(item)
     left_out = set()
-    for each in cases.values():
+    for place, each in enumerate(cases.values()):
         for number, variants in enumerate(each.values()):
-            turn = FAMILIES[(number + SEED) % len(FAMILIES)]
+            turn = FAMILIES[(place + number + SEED) % len(FAMILIES)]
             left_out |= {item for item in variants if item.callspec.params["family"] != turn}
     if left_out:
         config.hook.pytest_deselected(items=left_out)

@@ -169,6 +169,7 @@ def test_what_a_deep_cgroup_has_open_when_the_daemon_comes(ground, daemon, basic
     assert deep.tcp(family.storage, 443)["ok"]
 
 
+@pytest.mark.in_turns
 def test_deep_cgroups_that_are_gone_are_forgotten(ground, daemon, basic, family):
     daemon.start(basic)
     for number in range(3):

@@ -171,6 +171,7 @@ def test_what_was_opened_meanwhile_is_cut(ground, daemon, basic, family):
     holds(ground, jobs[2], family)
 
 
+@pytest.mark.in_turns
 def test_a_loop_of_flushes(ground, daemon, job, basic, family):
     """Somebody flushes ten times a second: the table is back each time, and the alarms are few but count all."""
     daemon.configure(owner="off")

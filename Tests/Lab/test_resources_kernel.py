@@ -5,6 +5,7 @@ import re
 import signal
 import time
 
+import pytest
 from conftest import JOB, job_policy
 from connections import fill_connections
 from daemon import rule
@@ -123,6 +124,7 @@ def rcode(job, family, name):
     return answer["reply"].encode("latin-1")[3] & 15
 
 
+@pytest.mark.in_turns
 def test_a_full_connection_table(ground, daemon, job, basic, family):
     """The kernel drops new connections, allowed ones too: an alarm says so, and how to mend it."""
     daemon.start(basic)
