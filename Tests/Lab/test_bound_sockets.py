@@ -1,6 +1,7 @@
 """Sockets that are bound to a device, which needs no privilege: the record knows who asked all the same."""
 
 import subprocess
+import time
 
 import pytest
 from conftest import JOB, job_policy
@@ -78,31 +79,33 @@ def test_who_was_allowed_is_known(ground, daemon, job, basic, family):
 
 
 def test_a_refused_first_flight_ends_at_once(ground, daemon, job, family, targets):
+    # Servers that wait for what their clients say.
     servers = ground.outsider()
     for to, address, _ in targets:
-        # The world has servers at all its other addresses.
-        if to != address:
-            assert servers.do("serve", at=[f"{address}%downlink", 5555])["ok"]
-    allowed = rule("flights", [address for _, address, _ in targets], [5555], protocol="tls")
+        at = address if to == address else f"{address}%downlink"
+        assert servers.do("listen", at=[at, 5610])["ok"]
+    allowed = rule("flights", [address for _, address, _ in targets], [5610], protocol="tls")
     daemon.start({"job": job_policy(ground, family, allow=[allowed])})
     for to, address, device in targets:
-        opened = job.tcp(to, 5555, interface=device, greet=False, keep=True)
+        opened = job.tcp(to, 5610, interface=device, greet=False, keep=True)
         assert opened["ok"], opened
-        # The server may be faster, and says what is not expected of it either.
-        written = job.do("write", handle=opened["handle"], data="SSH-2.0-hasty\r\n")
-        ended = job.do("read", handle=opened["handle"], timeout=5) if written["ok"] else written
-        assert ended["error"] == "ECONNABORTED", (to, ended)
-        event = daemon.wait_event(to=address, port=5555, verdict="deny")
+        assert job.do("write", handle=opened["handle"], data="SSH-2.0-hasty\r\n")["ok"]
+        assert job.do("read", handle=opened["handle"], timeout=5)["error"] == "ECONNABORTED", to
+        event = daemon.wait_event(to=address, port=5610, verdict="deny")
         assert named(event, job)["reason"] == "wrong-protocol", event
 
 
+@pytest.mark.in_turns
 def test_a_silent_connection_is_closed(ground, daemon, job, family):
-    """Who says nothing within ten seconds, bound or not."""
-    daemon.start({"job": job_policy(ground, family, allow=[rule("one", family.stranger, [5555], protocol="http")])})
-    opened = job.tcp(family.stranger, 5555, interface=DEVICE, greet=False, keep=True, timeout=15)
+    """Neither it nor its server says anything within ten seconds."""
+    assert ground.outsider().do("listen", at=[family.stranger, 5610])["ok"]
+    daemon.start({"job": job_policy(ground, family, allow=[rule("one", family.stranger, [5610], protocol="http")])})
+    opened = job.tcp(family.stranger, 5610, interface=DEVICE, greet=False, keep=True, timeout=15)
     assert opened["ok"], opened
+    begin = time.monotonic()
     assert job.do("read", handle=opened["handle"], timeout=15)["error"] == "ECONNABORTED"
-    named(daemon.wait_event(to=family.stranger, port=5555, verdict="deny"), job)
+    assert time.monotonic() - begin > 8, "it was not silence that ended it"
+    named(daemon.wait_event(to=family.stranger, port=5610, verdict="deny"), job)
 
 
 STRAY = """
