@@ -220,7 +220,8 @@ package struct Broker {
         }
     }
 
-    func assignment(_ identity: Identity) -> Assignment {
+    /// The number and generation that an identity has now.
+    package func assignment(_ identity: Identity) -> Assignment {
         names[identity.number].flatMap { assignments[$0] } ?? Assignment(identity: identity, generation: 1)
     }
 

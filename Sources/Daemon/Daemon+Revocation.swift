@@ -31,8 +31,7 @@ extension Daemon {
         // What was never seen has nothing open.
         guard broker.isSeen(identity) else { return }
         // An old connection entry with the number that the new generation has would pass for a new one.
-        let generation = broker.assignments.values.first { $0.identity == identity }?.generation ?? 0
-        let stale = Stamp(identity, generation: generation, .new).mark
+        let stale = broker.assignment(identity).stamp(.new).mark
         let before = list(identity)
         for connection in before
         where connection.mark & Stamp.generationMask == stale && !connection.isUnproved {
@@ -70,12 +69,7 @@ extension Daemon {
     /// Records that a connection ends because the policy is another one: no packet of it comes any more that could say so.
     private func tellEnd(of socket: SocketInfo, _ remote: Destination, isArrival: Bool) {
         guard let place = place(of: socket.cgroup) else { return }
-        let connection = OpenConnection(
-            holder: facts(socket, place, uid: socket.uid, withProcess: true),
-            local: Destination(address: socket.local, port: socket.localPort, transport: socket.transport),
-            remote: remote,
-            isArrival: isArrival,
-        )
+        let connection = openConnection(socket, place, remote, isArrival: isArrival, withProcess: true)
         let message = "it was open when the policy became another one"
         guard let event = broker.takeOver(connection, message, at: Clock.now()) else { return }
         perform([.record(event)])

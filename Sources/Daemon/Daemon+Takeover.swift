@@ -103,12 +103,7 @@ extension Daemon {
     private func judgeOpen(_ found: Found, _ message: String) -> Bool {
         let socket = found.socket
         func connection(withProcess: Bool) -> OpenConnection {
-            OpenConnection(
-                holder: facts(socket, found.place, uid: socket.uid, withProcess: withProcess),
-                local: Destination(address: socket.local, port: socket.localPort, transport: socket.transport),
-                remote: found.remote,
-                isArrival: found.isArrival,
-            )
+            openConnection(socket, found.place, found.remote, isArrival: found.isArrival, withProcess: withProcess)
         }
         // Who holds it is looked for only when that matters: most may go on.
         let identity = owner(socket)
@@ -140,11 +135,26 @@ extension Daemon {
         return sockets.destroy(socket)
     }
 
+    /// What a socket has open, as the broker judges it.
+    func openConnection(
+        _ socket: SocketInfo,
+        _ place: CgroupPlaces.Place,
+        _ remote: Destination,
+        isArrival: Bool,
+        withProcess: Bool,
+    ) -> OpenConnection {
+        OpenConnection(
+            holder: facts(socket, place, uid: socket.uid, withProcess: withProcess),
+            local: Destination(address: socket.local, port: socket.localPort, transport: socket.transport),
+            remote: remote,
+            isArrival: isArrival,
+        )
+    }
+
     /// Has the next packet of a connection judged anew.
     private func takeStamp(of connection: Connection?, _ identity: Identity?) {
         guard let connection, let identity, !connection.isUnproved else { return }
-        let generation = broker.assignments.values.first { $0.identity == identity }?.generation ?? 0
-        connections.restamp(connection, mark: Stamp(identity, generation: generation, .new).mark)
+        connections.restamp(connection, mark: broker.assignment(identity).stamp(.new).mark)
     }
 
     /// The ports that somebody listens at: a connection from one of them was accepted there.

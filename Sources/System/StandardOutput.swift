@@ -3,7 +3,7 @@ import Synchronization
 
 /// The standard output of a command: what is printed waits in memory until there is enough of it.
 ///
-/// As with stdio, which forgets why it could not write.
+/// In the place of stdio's, which forgets why it could not write.
 package enum StandardOutput {
     private struct State {
         var bytes: [UInt8] = []

@@ -1,6 +1,6 @@
 internal import System
 
-/// As the one of the standard library, in whose place it is found here: that one does not tell of what it cannot write.
+/// Hides the standard library's `print` in this target: that one does not tell of what it cannot write.
 func print(_ value: some CustomStringConvertible, terminator: String = "\n") {
     StandardOutput.write(value.description + terminator)
 }

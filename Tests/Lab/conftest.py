@@ -14,7 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.dont_write_bytecode = True
 
 from daemon import policy, rule  # noqa: E402
-from families import FAMILIES, IPV6  # noqa: E402
+from families import FAMILIES, IPV4, IPV6  # noqa: E402
 from lab import Lab  # noqa: E402
 
 JOB = "training.slice/job.service"
@@ -132,6 +132,15 @@ def daemon(ground, request):
 def job(ground):
     """A program of the workload `job`."""
     return ground.agent(JOB, uid=1001)
+
+
+@pytest.fixture
+def started(daemon, ground, job):
+    """A daemon that has denied one request of the job's."""
+    daemon.start({"job": job_policy(ground, IPV4)})
+    job.tcp(IPV4.stranger, 443)
+    daemon.request_for(IPV4.stranger, 443)
+    return daemon
 
 
 @pytest.fixture

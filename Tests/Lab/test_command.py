@@ -24,14 +24,6 @@ def egressd(ground, *words, output=subprocess.PIPE, **keys):
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.fixture
-def started(daemon, ground, job):
-    daemon.start({"job": job_policy(ground, IPV4)})
-    job.tcp(IPV4.stranger, 443)
-    daemon.request_for(IPV4.stranger, 443)
-    return daemon
-
-
 def test_what_cannot_be_written_is_said(started, ground):
     calls = ["status", "requests", "workloads", "grants", "log", "log --follow", "log --json", "names"]
     control = [["ctl", "--socket", started.socket, *call.split()] for call in calls]

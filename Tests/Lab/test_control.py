@@ -5,22 +5,11 @@ import os
 import subprocess
 import sys
 
-import pytest
 from conftest import JOB
 from families import IPV4
 from lab import ROOT
 
 STAFF, GAMES = 50, 60  # the groups that the lab's configuration names: approver, viewer
-
-
-@pytest.fixture
-def started(daemon, ground, job):
-    from conftest import job_policy
-
-    daemon.start({"job": job_policy(ground, IPV4)})
-    job.tcp(IPV4.stranger, 443)
-    daemon.request_for(IPV4.stranger, 443)
-    return daemon
 
 
 def as_user(ground, gid):
